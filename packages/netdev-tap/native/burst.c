@@ -1,0 +1,172 @@
+/*
+ * The data half of Linux TAP for Node: bursts of frames between a descriptor and the packet arena.
+ *
+ * Node-API only, no state: any thread may load the module, and queues are their descriptors. Nothing throws, blocks or
+ * allocates; functions return counts, or -errno. All offsets and lengths are checked against the memory given, so that
+ * a wrong number in a batch cannot reach beyond it: one comparison a frame.
+ */
+#define _GNU_SOURCE
+#include "common.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* One byte more than the longest packet of the datapath (MAX_PACKET in packet/arena.ts): what is longer shows. */
+#define READ_LIMIT 65536
+
+/* Whether `length` elements from `offset` on lie inside an array of `size`. */
+static bool inside(int64_t offset, int64_t length, size_t size) {
+  return offset >= 0 && length >= 0 && (uint64_t)offset + (uint64_t)length <= size;
+}
+
+/*
+ * rxBurst(fd, arena: Uint8Array, frames: Int32Array, lengths: Int32Array, count, room, spill): number
+ *
+ * Reads up to `count` frames: frame i goes to `frames[i]`, which has `room` bytes, and its length to `lengths[i]`.
+ * Returns the number of frames read; -errno when it is none and the reason is not that nothing waits.
+ *
+ * read(2) on a TAP cuts a frame that is longer than the buffer and says nothing. So every read also offers the rest of
+ * a large frame, `spill` (READ_LIMIT bytes): its bytes from `room` on. A frame longer than `room` thus has its tail in
+ * place already; its head (1.8 KB, 50 ns) is copied in front of it, and the burst ends there, since the large frame is
+ * in use now. The caller knows it by `lengths[i] > room`. READ_LIMIT as length means that the frame was longer than
+ * the limit. With `spill` -1 a frame that is too long is consumed, with length `room + 1`.
+ */
+static napi_value rx_burst_js(napi_env env, napi_callback_info info) {
+  napi_value values[7];
+  int32_t fd, count, room, spill;
+  void *arena_data, *frames_data, *lengths_data;
+  size_t arena_size, frames_count, lengths_count;
+  if (!arguments(env, info, 7, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
+      !typed_array(env, values[1], napi_uint8_array, &arena_data, &arena_size) ||
+      !typed_array(env, values[2], napi_int32_array, &frames_data, &frames_count) ||
+      !typed_array(env, values[3], napi_int32_array, &lengths_data, &lengths_count) ||
+      napi_get_value_int32(env, values[4], &count) != napi_ok ||
+      napi_get_value_int32(env, values[5], &room) != napi_ok ||
+      napi_get_value_int32(env, values[6], &spill) != napi_ok || !inside(0, count, frames_count) ||
+      !inside(0, count, lengths_count) || room < 1 || room >= READ_LIMIT ||
+      (spill >= 0 && !inside(spill, READ_LIMIT, arena_size))) {
+    return int_value(env, -EINVAL);
+  }
+  uint8_t *arena = arena_data;
+  const int32_t *frames = frames_data;
+  int32_t *lengths = lengths_data;
+  uint8_t overflow;
+  struct iovec parts[2] = {{0}};
+  parts[0].iov_len = (size_t)room;
+  if (spill >= 0) {
+    parts[1].iov_base = arena + spill + room;
+    parts[1].iov_len = (size_t)(READ_LIMIT - room);
+  } else {
+    parts[1].iov_base = &overflow;
+    parts[1].iov_len = 1;
+  }
+  int32_t got = 0;
+  int error = 0;
+  while (got < count) {
+    if (!inside(frames[got], room, arena_size)) {
+      error = EFAULT;
+      break;
+    }
+    parts[0].iov_base = arena + frames[got];
+    ssize_t n = readv(fd, parts, 2);
+    if (n <= 0) {
+      if (n < 0 && errno == EINTR) {
+        continue;
+      }
+      error = n < 0 && errno != EAGAIN ? errno : 0;
+      break;
+    }
+    lengths[got++] = (int32_t)n;
+    if (n > room) {
+      if (spill >= 0) {
+        memcpy(arena + spill, parts[0].iov_base, (size_t)room);
+      }
+      break;
+    }
+  }
+  return int_value(env, got > 0 ? got : -error);
+}
+
+/*
+ * rxDiscard(fd, count): number
+ *
+ * Takes up to `count` frames out of the device and throws them away; returns how many there were.
+ */
+static napi_value rx_discard_js(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  int32_t fd, count;
+  if (!arguments(env, info, 2, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
+      napi_get_value_int32(env, values[1], &count) != napi_ok) {
+    return int_value(env, -EINVAL);
+  }
+  uint8_t byte;
+  int32_t got = 0;
+  while (got < count) {
+    ssize_t n = read(fd, &byte, 1);
+    if (n > 0) {
+      got++;
+    } else if (n == 0 || errno != EINTR) {
+      break;
+    }
+  }
+  return int_value(env, got);
+}
+
+/*
+ * txBurst(fd, arena: Uint8Array, frames: Int32Array, lengths: Int32Array, start, count, errors: Int32Array): number
+ *
+ * Writes `count` frames from `frames[start]` on, one write(2) each, and returns how many the device took. `errors[i]`
+ * is 0 or the errno of frame `start + i`; each is tried, since the kernel refuses frames singly (too short, no memory).
+ */
+static napi_value tx_burst_js(napi_env env, napi_callback_info info) {
+  napi_value values[7];
+  int32_t fd, start, count;
+  void *arena_data, *frames_data, *lengths_data, *errors_data;
+  size_t arena_size, frames_count, lengths_count, errors_count;
+  if (!arguments(env, info, 7, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
+      !typed_array(env, values[1], napi_uint8_array, &arena_data, &arena_size) ||
+      !typed_array(env, values[2], napi_int32_array, &frames_data, &frames_count) ||
+      !typed_array(env, values[3], napi_int32_array, &lengths_data, &lengths_count) ||
+      napi_get_value_int32(env, values[4], &start) != napi_ok ||
+      napi_get_value_int32(env, values[5], &count) != napi_ok ||
+      !typed_array(env, values[6], napi_int32_array, &errors_data, &errors_count) ||
+      !inside(start, count, frames_count) || !inside(start, count, lengths_count) || !inside(0, count, errors_count)) {
+    return int_value(env, -EINVAL);
+  }
+  const uint8_t *arena = arena_data;
+  const int32_t *frames = (const int32_t *)frames_data + start;
+  const int32_t *lengths = (const int32_t *)lengths_data + start;
+  int32_t *errors = errors_data;
+  int32_t sent = 0;
+  for (int32_t i = 0; i < count; i++) {
+    if (!inside(frames[i], lengths[i], arena_size)) {
+      errors[i] = EFAULT;
+      continue;
+    }
+    ssize_t n;
+    do {
+      n = write(fd, arena + frames[i], (size_t)lengths[i]);
+    } while (n < 0 && errno == EINTR);
+    if (n == lengths[i]) {
+      errors[i] = 0;
+      sent++;
+    } else {
+      errors[i] = n < 0 ? errno : EMSGSIZE;
+    }
+  }
+  return int_value(env, sent);
+}
+
+NAPI_MODULE_INIT() {
+  const napi_property_descriptor functions[] = {
+      {"rxBurst", NULL, rx_burst_js, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"rxDiscard", NULL, rx_discard_js, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"txBurst", NULL, tx_burst_js, NULL, NULL, NULL, napi_enumerable, NULL},
+  };
+  if (napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions) != napi_ok) {
+    return NULL;
+  }
+  return exports;
+}

@@ -1,0 +1,128 @@
+/** The far end of a device in a namespace: a process with an AF_PACKET socket, since Node has none. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { FarEnd } from '@etherloom/compliance';
+import { type Netns, run } from '@etherloom/testkit';
+
+const SOURCE = fileURLToPath(new URL('native/af_packet.c', import.meta.url));
+// Lengths that are none (native/af_packet.c).
+const READY = 0xffff_fffe;
+const SENT = 0xffff_ffff;
+
+/** The compiled helper. */
+export class AfPacket {
+  readonly #folder: string;
+  readonly #program: string;
+
+  private constructor(folder: string, program: string) {
+    this.#folder = folder;
+    this.#program = program;
+  }
+
+  static async build(): Promise<AfPacket> {
+    const folder = mkdtempSync(join(tmpdir(), 'etherloom-af-packet-'));
+    const program = join(folder, 'af_packet');
+    await run('cc', ['-std=c11', '-O1', '-Wall', '-Wextra', '-Werror', '-o', program, SOURCE]);
+    return new AfPacket(folder, program);
+  }
+
+  /** Attaches to `device` in `netns`. */
+  async farEnd(netns: Netns, device: string): Promise<FarEnd> {
+    const child = netns.spawn(this.#program, [device]);
+    const pipe = new Pipe(child);
+    await pipe.marks(READY, 1);
+    let sent = 0;
+    return {
+      send: async (frames) => {
+        for (const frame of frames) pipe.write(frame);
+        sent += frames.length;
+        await pipe.marks(SENT, sent);
+      },
+      receive: async () => pipe.take(),
+      close: () => pipe.close(),
+    };
+  }
+
+  /** Whether descriptor `fd` of this process polls readable. */
+  async readable(fd: number): Promise<boolean> {
+    const child = spawn(this.#program, ['poll', '3'], { stdio: ['ignore', 'inherit', 'inherit', fd] });
+    const [code] = await once(child, 'exit');
+    if (code !== 0 && code !== 1) throw new Error(`af_packet poll exited with ${code}`);
+    return code === 0;
+  }
+
+  remove(): void {
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+/** Length-prefixed frames over a child's standard streams. */
+class Pipe {
+  readonly #child: ChildProcess;
+  #input = Buffer.alloc(0);
+  #frames: Uint8Array[] = [];
+  readonly #marks = new Map<number, number>();
+  #stderr = '';
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    child.stdin?.on('error', () => undefined);
+    child.stderr?.on('data', (chunk) => {
+      this.#stderr += String(chunk);
+    });
+    child.stdout?.on('data', (chunk: Buffer) => this.#parse(chunk));
+  }
+
+  write(frame: Uint8Array): void {
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(frame.length);
+    this.#child.stdin?.write(length);
+    this.#child.stdin?.write(frame);
+  }
+
+  take(): Uint8Array[] {
+    const frames = this.#frames;
+    this.#frames = [];
+    return frames;
+  }
+
+  /** Waits until `count` marks of that kind came. */
+  async marks(mark: number, count: number): Promise<void> {
+    while ((this.#marks.get(mark) ?? 0) < count) {
+      const { exitCode, stdout } = this.#child;
+      if (exitCode !== null || stdout === null) throw new Error(`af_packet ended: ${this.#stderr}`);
+      const ended = new AbortController();
+      await Promise.race([
+        once(stdout, 'data', { signal: ended.signal }),
+        once(this.#child, 'exit', { signal: ended.signal }),
+      ]);
+      ended.abort();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const exit = once(this.#child, 'exit');
+    this.#child.stdin?.end();
+    await exit;
+  }
+
+  #parse(chunk: Buffer): void {
+    this.#input = Buffer.concat([this.#input, chunk]);
+    while (this.#input.length >= 4) {
+      const length = this.#input.readUInt32LE();
+      if (length >= READY) {
+        this.#marks.set(length, (this.#marks.get(length) ?? 0) + 1);
+        this.#input = this.#input.subarray(4);
+      } else if (this.#input.length >= 4 + length) {
+        this.#frames.push(Uint8Array.from(this.#input.subarray(4, 4 + length)));
+        this.#input = this.#input.subarray(4 + length);
+      } else break;
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Calls every function of the bindings, with good input and bad, for build.test.ts: `node sanitize-child.mjs FOLDER
+ * NETNS`. Prints "done" at the end; a sanitizer's finding ends the process before.
+ */
+
+import assert from 'node:assert/strict';
+import { closeSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { isMainThread, Worker } from 'node:worker_threads';
+
+const [folder, netns] = process.argv.slice(2);
+const require = createRequire(import.meta.url);
+const native = { ...require(`${folder}/tap.asan.node`), ...require(`${folder}/burst.asan.node`) };
+const name = isMainThread ? 'main' : 'thread';
+
+const fd = native.openTap(name, netns, false);
+assert.deepEqual(native.tapInfo(fd), { name, persistent: false });
+native.setPersistent(fd, true);
+assert.equal(native.tapInfo(fd).persistent, true);
+native.setPersistent(fd, false);
+
+// RTM_GETLINK by name, then the same with no room for the reply.
+const request = new Uint8Array(44);
+const view = new DataView(request.buffer);
+view.setUint32(0, 44, true);
+view.setUint16(4, 18, true);
+view.setUint16(6, 1, true);
+view.setUint16(32, 12, true);
+view.setUint16(34, 3, true);
+request.set(Buffer.from(`${name}\0`), 36);
+const reply = new Uint8Array(32_768);
+assert.ok(native.rtnetlink(fd, request, reply) > 500);
+assert.throws(() => native.rtnetlink(fd, request, new Uint8Array(100)), { errno: 90 });
+assert.throws(() => native.rtnetlink(fd, request, new Uint8Array(0)), { errno: 90 });
+// RTM_SETLINK: up.
+view.setUint16(4, 19, true);
+view.setUint16(6, 5, true);
+view.setUint32(24, 1, true);
+view.setUint32(28, 1, true);
+assert.ok(native.rtnetlink(fd, request, reply) > 0);
+assert.equal(new DataView(reply.buffer).getInt32(16, true), 0);
+
+const { buffer } = new WebAssembly.Memory({ initial: 4, maximum: 4, shared: true });
+const arena = new Uint8Array(buffer);
+const frames = Int32Array.of(0, 2048, 4096);
+const lengths = Int32Array.of(60, 13, 2048);
+const errors = new Int32Array(3);
+const spill = arena.length - 65_536;
+assert.equal(native.txBurst(fd, arena, frames, lengths, 0, 3, errors), 2);
+assert.deepEqual([...errors], [0, 22, 0]);
+assert.equal(native.txBurst(fd, arena, frames, lengths, 2, 1, errors), 1);
+// The kernel's own IPv6 may have sent something meanwhile.
+assert.ok(native.rxBurst(fd, arena, frames, lengths, 3, 1792, spill) >= 0);
+assert.ok(native.rxDiscard(fd, 3) >= 0);
+
+// Every frame, length and slot outside of its memory is refused, whatever the numbers.
+const wild = [-2147483648, -1, 0, 1, arena.length - 1, arena.length, 2147483647];
+for (const at of wild) {
+  for (const length of wild) {
+    if (at + length > arena.length || at < 0 || length < 0) {
+      assert.equal(native.txBurst(fd, arena, Int32Array.of(at), Int32Array.of(length), 0, 1, errors), 0);
+      assert.equal(errors[0], 14);
+    }
+    const outside = native.rxBurst(fd, arena, Int32Array.of(at), new Int32Array(1), 1, length, -1);
+    assert.ok(outside <= 1);
+    const apart = native.rxBurst(fd, arena, frames, lengths, at, 1792, length);
+    assert.ok(apart <= 3);
+    if (at !== 0 && at + length > 3)
+      assert.equal(native.txBurst(fd, arena, frames, lengths, at, length, errors), -22);
+  }
+}
+assert.equal(native.txBurst(fd, arena, frames, new Float64Array(3), 0, 1, errors), -22);
+assert.equal(native.rxBurst(fd, arena), -22);
+assert.equal(native.rxDiscard('no'), -22);
+assert.equal(native.rxBurst(-1, arena, frames, lengths, 3, 1792, -1), -9);
+
+assert.throws(() => native.openTap('sixteen-bytes-xx', netns, false), { errno: 36 });
+assert.throws(() => native.openTap('tap0', `/${'x'.repeat(5000)}`, false), { errno: 36 });
+assert.throws(() => native.openTap('tap0', '/proc/self/status', false), { errno: 22, syscall: 'setns' });
+assert.throws(() => native.openTap('tap0', '/nowhere', false), { errno: 2, syscall: 'open netns' });
+assert.throws(() => native.openTap('lo', netns, true), { errno: 22, syscall: 'TUNSETIFF' });
+assert.throws(() => native.openTap('tap0'), TypeError);
+assert.throws(() => native.openTap(1, 2, 3), TypeError);
+assert.throws(() => native.tapInfo(-1), { errno: 9, syscall: 'TUNGETIFF' });
+assert.throws(() => native.tapInfo({}), TypeError);
+assert.throws(() => native.setPersistent(-1, true), { errno: 9 });
+assert.throws(() => native.rtnetlink(-1, request, reply), { errno: 9 });
+assert.throws(() => native.rtnetlink(fd, arena.buffer, reply), TypeError);
+closeSync(fd);
+
+if (isMainThread) {
+  const worker = new Worker(fileURLToPath(import.meta.url), { argv: [folder, netns] });
+  const code = await new Promise((resolve, reject) => worker.once('exit', resolve).once('error', reject));
+  assert.equal(code, 0);
+  console.log('done');
+}
