@@ -9,6 +9,7 @@ const programs = {
   etherloom: 'packages/cli/bin/etherloom.js',
   bench: 'bench/dist/main.js',
   conformance: 'tools/conformance/dist/main.js',
+  fuzz: 'tools/fuzz/dist/main.js',
 };
 
 await runMain(async () => {
