@@ -145,7 +145,7 @@ export interface NetdevQueue {
   readonly pollFd: number;
   /**
    * Only with `pollFd` -1: `wake` is called (once, until rxBurst came back empty) when packets wait. `undefined` removes it.
-   * May call `wake` synchronously from whoever injects.
+   * May call `wake` synchronously from whoever injects. Set while packets wait already, `wake` is called soon after.
    */
   setWake?(wake: (() => void) | undefined): void;
   /**
