@@ -1,0 +1,239 @@
+/**
+ * The classifier: flows under integer ids, found by exact unmasked key and by masked search.
+ *
+ * A flow is no object: its key, masked words, and statistics lie in typed arrays by flow id, which is recycled after
+ * removal. This class is the control path; `search` is what the packets' path looks up in, and `counters` what it
+ * counts in. Everything belongs to one thread.
+ */
+
+import { KEY_WORDS } from '@etherloom/odp-codec';
+import { DpifError } from '../errors.js';
+import { FlowCounters } from './counters.hot.js';
+import { HashIndex } from './hash-index.js';
+import { KeyStore } from './key-store.js';
+import { hashPacked, PACKED_WORDS, packRow } from './packed-row.js';
+import { TupleSearch } from './search.hot.js';
+import { hashFactors, MutableSubtable } from './subtable.js';
+
+export interface ClassifierOptions {
+  /** Most flows at a time; default 1,048,576. */
+  readonly maxFlows?: number;
+  /**
+   * Most distinct masks at a time; default 1024. A lookup that misses probes them all (some 20 ns each), so this
+   * bounds what hostile traffic through a client with many mask shapes can cost (tuple-space explosion).
+   */
+  readonly maxMasks?: number;
+  /** Hash seed; random by default, so that nobody outside can choose packets whose keys collide. */
+  readonly seed?: number;
+}
+
+const MIN_CAPACITY = 64;
+
+export class Classifier {
+  readonly search = new TupleSearch();
+  readonly counters: FlowCounters;
+  readonly maxFlows: number;
+  readonly maxMasks: number;
+  readonly #seed: number;
+  readonly #factors: Int32Array;
+  readonly #keys: KeyStore;
+  #capacity = 0;
+  #count = 0;
+  /** Flow ids below this one have been in use. */
+  #highWater = 0;
+  #free: number[] = [];
+  /** By flow id: subtable id (-1: no such flow) and row in it, and the serial number of the flow's creation. */
+  #subtable = new Int32Array();
+  #row = new Int32Array();
+  #serial = new Int32Array();
+  #nextSerial = 0;
+  readonly #subtables: (MutableSubtable | undefined)[] = [];
+  #latestSubtable: MutableSubtable | undefined;
+  readonly #masks = new HashIndex();
+  readonly #packedMask = new Int32Array(PACKED_WORDS);
+
+  constructor(options: ClassifierOptions = {}) {
+    this.maxFlows = options.maxFlows ?? 1 << 20;
+    this.maxMasks = options.maxMasks ?? 1024;
+    this.#seed = (options.seed ?? Math.random() * 0x1_0000_0000) | 0;
+    this.#factors = hashFactors(this.#seed);
+    this.#keys = new KeyStore(MIN_CAPACITY, this.#seed);
+    this.counters = new FlowCounters(MIN_CAPACITY);
+    this.#allocate(MIN_CAPACITY);
+  }
+
+  get flowCount(): number {
+    return this.#count;
+  }
+
+  get maskCount(): number {
+    return this.#masks.count;
+  }
+
+  /** All flow ids are below this. Only grows until the table is empty again. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Serial number of the latest flow; see {@link isFlow}. */
+  get serial(): number {
+    return this.#nextSerial;
+  }
+
+  /** Whether flow `flow` exists; with `serial`, whether it did already when that was the latest serial number. */
+  isFlow(flow: number, serial = this.#nextSerial): boolean {
+    return flow < this.#capacity && this.#subtable[flow]! >= 0 && ((this.#serial[flow]! - serial) | 0) <= 0;
+  }
+
+  /** The flow with exactly this unmasked key, or -1. */
+  find(key: Int32Array, base = 0): number {
+    return this.#keys.find(key, base);
+  }
+
+  /** The flow that a packet with this key matches, or -1. Unlike a packet's lookup this is not counted. */
+  match(key: Int32Array, base = 0): number {
+    return this.search.match(key, base);
+  }
+
+  /**
+   * Adds a flow; returns its id, with zero statistics. Nothing changes on failure: EEXIST when a packet with this key
+   * matches a flow already (the same key, or one that overlaps), EFBIG when the table is full, ENOSPC when one more
+   * mask would be too many.
+   */
+  insert(key: Int32Array, base: number, mask: Int32Array, maskBase = 0): number {
+    if (this.find(key, base) >= 0)
+      throw new DpifError('EEXIST', 'a flow with this key is in the table already');
+    if (this.match(key, base) >= 0) {
+      throw new DpifError('EEXIST', 'a flow in the table matches this key already, so the two would overlap');
+    }
+    if (this.#count >= this.maxFlows) {
+      throw new DpifError(
+        'EFBIG',
+        `the flow table is full: it holds ${this.#count} flows; delete some first`,
+      );
+    }
+    const subtable = this.#subtableFor(mask, maskBase);
+    const flow = this.#newId();
+    this.#subtable[flow] = subtable.id;
+    this.#row[flow] = subtable.add(key, base, flow);
+    this.#nextSerial = (this.#nextSerial + 1) | 0;
+    this.#serial[flow] = this.#nextSerial;
+    this.#keys.insertSought(flow);
+    this.counters.zero(flow);
+    this.#count++;
+    return flow;
+  }
+
+  /** Removes a flow that exists. Its id may be given to the next flow. */
+  remove(flow: number): void {
+    const subtable = this.#subtables[this.#subtable[flow]!]!;
+    const row = this.#row[flow]!;
+    const moved = subtable.delete(row);
+    if (moved >= 0) this.#row[moved] = row;
+    if (subtable.count === 0) this.#dropSubtable(subtable);
+    this.#keys.remove(flow);
+    this.#subtable[flow] = -1;
+    this.#free.push(flow);
+    this.#count--;
+    // Arrays by flow id stay as large as the most flows made them; an empty table starts again small.
+    if (this.#count === 0 && this.#capacity > MIN_CAPACITY) this.clear();
+  }
+
+  /** Removes all flows, and gives their memory back. */
+  clear(): void {
+    this.#count = 0;
+    this.#highWater = 0;
+    this.#free = [];
+    this.#subtables.length = 0;
+    this.#latestSubtable = undefined;
+    this.#masks.clear();
+    this.search.order = [];
+    this.#keys.clear(MIN_CAPACITY);
+    this.counters.values = new FlowCounters(MIN_CAPACITY).values;
+    this.#allocate(MIN_CAPACITY);
+  }
+
+  /** Writes the unmasked key of a flow to `into[base, base + KEY_WORDS)`. */
+  readKey(flow: number, into: Int32Array, base = 0): void {
+    this.#keys.read(flow, into, base);
+  }
+
+  /** The mask row of a flow, shared by all flows with this mask: read only. */
+  maskOf(flow: number): Int32Array {
+    return this.#subtables[this.#subtable[flow]!]!.mask;
+  }
+
+  /** Orders subtables by recent hits. To be called about once a second: hits count half as much after each call. */
+  rank(): void {
+    this.search.order = [...this.search.order].sort((a, b) => b.hits - a.hits);
+    for (const subtable of this.search.order) subtable.hits = Math.floor(subtable.hits / 2);
+  }
+
+  #subtableFor(mask: Int32Array, base: number): MutableSubtable {
+    // Clients put runs of flows with one mask; comparing is cheaper than hashing.
+    const latest = this.#latestSubtable;
+    if (latest !== undefined && sameRow(latest.mask, mask, base)) return latest;
+    const hash = hashPacked(this.#packedMask, packRow(mask, base, this.#packedMask), this.#seed);
+    const { slots, mask: slotMask } = this.#masks;
+    for (let at = hash & slotMask; slots[at * 2 + 1] !== 0; at = (at + 1) & slotMask) {
+      const subtable = this.#subtables[slots[at * 2 + 1]! - 1]!;
+      if (slots[at * 2] === hash && sameRow(subtable.mask, mask, base)) {
+        this.#latestSubtable = subtable;
+        return subtable;
+      }
+    }
+    if (this.maskCount >= this.maxMasks) {
+      throw new DpifError(
+        'ENOSPC',
+        `the flow table holds ${this.maskCount} different masks, its limit; reuse one of them or delete flows first`,
+      );
+    }
+    let id = this.#subtables.indexOf(undefined);
+    if (id < 0) id = this.#subtables.length;
+    const subtable = new MutableSubtable(id, mask.slice(base, base + KEY_WORDS), this.#factors);
+    this.#subtables[id] = subtable;
+    this.#latestSubtable = subtable;
+    this.#masks.insert(hash, id);
+    this.search.order = [...this.search.order, subtable];
+    return subtable;
+  }
+
+  #dropSubtable(subtable: MutableSubtable): void {
+    const hash = hashPacked(this.#packedMask, packRow(subtable.mask, 0, this.#packedMask), this.#seed);
+    this.#masks.remove(hash, subtable.id);
+    this.#subtables[subtable.id] = undefined;
+    if (this.#latestSubtable === subtable) this.#latestSubtable = undefined;
+    this.search.order = this.search.order.filter((other) => other !== subtable);
+  }
+
+  #newId(): number {
+    const recycled = this.#free.pop();
+    if (recycled !== undefined) return recycled;
+    if (this.#highWater === this.#capacity) this.#grow(this.#capacity * 2);
+    return this.#highWater++;
+  }
+
+  #grow(capacity: number): void {
+    const { values } = this.counters;
+    const [subtable, row, serial] = [this.#subtable, this.#row, this.#serial];
+    this.#keys.grow(capacity);
+    this.counters.values = new FlowCounters(capacity).values;
+    this.counters.values.set(values);
+    this.#allocate(capacity);
+    this.#subtable.set(subtable);
+    this.#row.set(row);
+    this.#serial.set(serial);
+  }
+
+  #allocate(capacity: number): void {
+    this.#capacity = capacity;
+    this.#subtable = new Int32Array(capacity).fill(-1);
+    this.#row = new Int32Array(capacity);
+    this.#serial = new Int32Array(capacity);
+  }
+}
+
+function sameRow(mask: Int32Array, other: Int32Array, base: number): boolean {
+  for (let i = 0; i < KEY_WORDS; i++) if (mask[i] !== other[base + i]) return false;
+  return true;
+}

@@ -1,0 +1,47 @@
+/** Flow statistics (struct dpif_flow_stats) as doubles, exact to 2^53, by flow id. Hot: no allocation, no throw. */
+
+const STRIDE = 4;
+const PACKETS = 0;
+const BYTES = 1;
+const USED = 2;
+const TCP_FLAGS = 3;
+
+export class FlowCounters {
+  /** Four doubles per flow, so that accounting touches half a cache line. Replaced when the flow table grows. */
+  values: Float64Array;
+
+  constructor(capacity: number) {
+    this.values = new Float64Array(capacity * STRIDE);
+  }
+
+  /** Counts one packet of `bytes` that hit `flow` at monotonic millisecond `now`. */
+  count(flow: number, bytes: number, now: number, tcpFlags: number): void {
+    const { values } = this;
+    const at = flow * STRIDE;
+    values[at + PACKETS]! += 1;
+    values[at + BYTES]! += bytes;
+    values[at + USED] = now;
+    if (tcpFlags !== 0) values[at + TCP_FLAGS]! |= tcpFlags;
+  }
+
+  packets(flow: number): number {
+    return this.values[flow * STRIDE + PACKETS]!;
+  }
+
+  bytes(flow: number): number {
+    return this.values[flow * STRIDE + BYTES]!;
+  }
+
+  /** Monotonic millisecond of the last packet; 0 when there was none. */
+  used(flow: number): number {
+    return this.values[flow * STRIDE + USED]!;
+  }
+
+  tcpFlags(flow: number): number {
+    return this.values[flow * STRIDE + TCP_FLAGS]!;
+  }
+
+  zero(flow: number): void {
+    this.values.fill(0, flow * STRIDE, (flow + 1) * STRIDE);
+  }
+}

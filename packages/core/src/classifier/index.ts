@@ -1,0 +1,5 @@
+/** The classifier's public face. */
+export * from './classifier.js';
+export * from './counters.hot.js';
+export * from './search.hot.js';
+export { interpreted, Subtable, type SubtableCode } from './subtable.hot.js';

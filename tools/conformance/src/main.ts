@@ -1,0 +1,102 @@
+/**
+ * The conformance command: `conformance [DIR] [--report FILE]` holds the packages against the vector files in DIR, by
+ * default the project's own. One line per file on standard output, with the first differences below it.
+ *
+ * Exit status: 0 when every record passes or is a documented deviation, 1 when one does not, 2 when the command cannot
+ * run (usage, no vectors, unreadable JSON, report not writable), with one sentence on standard error.
+ */
+
+import { statSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { cac } from 'cac';
+import { VECTOR_FILES } from './files.js';
+import { VectorError } from './record.js';
+import { type FileResult, findVectorFile, runVectorFile } from './run.js';
+
+const OWN_VECTORS = fileURLToPath(new URL('../../../vectors', import.meta.url));
+/** Failing records of a file that are shown in full; all of them are in the report. */
+const SHOWN = 5;
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
+
+function summary(result: FileResult): string {
+  const line = `${result.file}: ${result.passed} passed, ${result.failures.length} failed`;
+  const deviations = sum(Object.values(result.deviations));
+  return deviations === 0 ? line : `${line}, ${deviations} deviations`;
+}
+
+function print(result: FileResult): void {
+  console.log(summary(result));
+  for (const failure of result.failures.slice(0, SHOWN)) {
+    console.log(`  record ${failure.id} ${failure.group}`.trimEnd());
+    for (const difference of failure.differences) console.log(difference.replace(/^/gm, '    '));
+  }
+  const hidden = result.failures.length - SHOWN;
+  if (hidden > 0) console.log(`  ... and ${hidden} more failing records (see --report)`);
+}
+
+function writeReport(path: string, directory: string, results: readonly FileResult[]): void {
+  try {
+    writeFileSync(path, `${JSON.stringify({ directory, files: results }, undefined, 2)}\n`);
+  } catch (error) {
+    throw new VectorError(
+      `cannot write the report: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** Runs every vector file in `directory`; true when nothing failed. */
+function conformance(directory: string, report: string | undefined): boolean {
+  if (!isDirectory(directory)) {
+    throw new VectorError(`${directory} is not a directory: give one that holds vector files`);
+  }
+  const results = VECTOR_FILES.flatMap((file) => {
+    const path = findVectorFile(directory, file.name);
+    if (path === undefined) return [];
+    const result = runVectorFile(file, path);
+    print(result);
+    return [result];
+  });
+  if (results.length === 0) {
+    const names = VECTOR_FILES.map((file) => file.name).join(', ');
+    throw new VectorError(`${directory} holds no vector file: expected one of ${names}, plain or with .gz`);
+  }
+  if (report !== undefined) writeReport(report, directory, results);
+  return results.every((result) => result.failures.length === 0);
+}
+
+function main(argv: readonly string[]): number {
+  const cli = cac('conformance');
+  let status = 0;
+  cli
+    .command('[directory]', 'Check the vector files in a directory, by default the vectors of the project')
+    .option('--report <file>', 'Write all results as JSON to this file')
+    .action((directory: string | undefined, options: { report?: unknown }) => {
+      const { report } = options;
+      if (Array.isArray(report)) throw new VectorError('--report was given more than once: give one file');
+      // cac turns a name that looks like a number into one.
+      const path = report === undefined ? undefined : String(report);
+      status = conformance(directory ?? OWN_VECTORS, path) ? 0 : 1;
+    });
+  cli.help();
+  try {
+    cli.parse([...argv]);
+  } catch (error) {
+    // VectorError is ours, CACError a usage error; both messages are meant for people.
+    if (!(error instanceof VectorError) && !(error instanceof Error && error.name === 'CACError'))
+      throw error;
+    console.error(`conformance: ${error.message}`);
+    status = 2;
+  }
+  return status;
+}
+
+process.exitCode = main(process.argv);
