@@ -33,6 +33,11 @@ export class PacketState {
   pad = 0;
   /** Whether the packet is an IP fragment other than the first: what stands at `l4` is payload. */
   laterFragment = false;
+  /**
+   * Whether rewriting a transport header leaves later fragments alone. False obeys Open vSwitch to the letter, which
+   * then writes into the payload (docs/deviations.md).
+   */
+  protectFragments = true;
   /** Bytes that a truncation takes from the end. */
   cut = 0;
   /** Whether `cut` applies to the next output or userspace action; {@link pendingCut} is what they want. */
@@ -73,9 +78,13 @@ export function inPacket(p: PacketState, offset: number, bytes: number): boolean
   return offset >= 0 && offset + bytes <= p.length;
 }
 
-/** Bytes of the transport header and what follows, without padding; 0 when there is no transport header. */
+/**
+ * Bytes of the transport header and what follows, without padding; 0 when there is no transport header, as in a later
+ * fragment.
+ */
 export function l4Size(p: PacketState): number {
-  return p.l4 < 0 ? 0 : p.length - p.l4 - p.pad;
+  if (p.l4 < 0 || (p.laterFragment && p.protectFragments)) return 0;
+  return p.length - p.l4 - p.pad;
 }
 
 /** Whether the transport checksum is still to be finished: then its field holds the pseudo header sum only. */
