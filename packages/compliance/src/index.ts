@@ -6,6 +6,13 @@
 
 export { type CaseContext, type ComplianceCase, defineSuite, type Runner } from './case.js';
 export {
+  DPIF_FEATURES,
+  type DpifFeature,
+  type DpifFixture,
+  type DpifSuite,
+} from './dpif/fixture.js';
+export { dpifSuite } from './dpif/suite.js';
+export {
   type FarEnd,
   NETDEV_FEATURES,
   type NetdevFeature,

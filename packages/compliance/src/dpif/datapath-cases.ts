@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type Dpif, LOCAL_PORT, parseName } from '@etherloom/core';
-import { rejects } from '../netdev/fixture.js';
+import { rejects } from '../netdev/tools.js';
 import type { DpifCase } from './fixture.js';
 import { actions, flow, rawFlow } from './packets.js';
 
@@ -231,7 +231,9 @@ export const datapathCases: readonly DpifCase[] = [
       const before = await dpif.now();
       assert.ok(Number.isInteger(before) && before > 0, `${before} ms`);
       assert.ok((await dpif.now()) >= before);
-      const priority = await dpif.queueToPriority(1).catch((error: unknown) => rejects('EOPNOTSUPP', Promise.reject(error)));
+      const priority = await dpif
+        .queueToPriority(1)
+        .catch((error: unknown) => rejects('EOPNOTSUPP', Promise.reject(error)));
       assert.ok(priority === undefined || Number.isInteger(priority));
       await remove(dpif);
     },

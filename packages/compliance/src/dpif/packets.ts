@@ -67,7 +67,8 @@ export function tagged(packet: Uint8Array, vid: number): Uint8Array {
 /** Key and mask that match everything from `port` with the type of {@link raw}. */
 export const rawFlow = (port: number): string => `in_port(${port}),eth(),eth_type(0x88b5)`;
 /** All untagged UDP over IPv4 from `port`. */
-export const udpFlow = (port: number): string => `in_port(${port}),eth(),eth_type(0x0800),ipv4(proto=17),udp()`;
+export const udpFlow = (port: number): string =>
+  `in_port(${port}),eth(),eth_type(0x0800),ipv4(proto=17),udp()`;
 /** The UDP flow from port `from`, exactly: a flow of its own for each port. */
 export const udpFrom = (port: number, from: number): string =>
   `in_port(${port}),eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp(src=${from})`;
@@ -84,6 +85,10 @@ export function samePackets(actual: readonly Uint8Array[], expected: readonly Ui
   const lengths = (packets: readonly Uint8Array[]): number[] => packets.map(({ length }) => length);
   assert.deepEqual(lengths(actual), lengths(expected), 'lengths of the packets, in order');
   expected.forEach((packet, i) => {
-    assert.deepEqual(Buffer.from(actual[i]!).toString('hex'), Buffer.from(packet).toString('hex'), `packet ${i}`);
+    assert.deepEqual(
+      Buffer.from(actual[i]!).toString('hex'),
+      Buffer.from(packet).toString('hex'),
+      `packet ${i}`,
+    );
   });
 }

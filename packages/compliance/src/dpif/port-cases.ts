@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type DpifPort, LOCAL_PORT, PORT_NONE } from '@etherloom/core';
-import { rejects } from '../netdev/fixture.js';
+import { rejects } from '../netdev/tools.js';
 import type { DpifCase, DpifFixture } from './fixture.js';
 import { raw, rawFlow } from './packets.js';
 import { Rig } from './rig.js';
@@ -100,7 +100,8 @@ export const portCases: readonly DpifCase[] = [
     cites: 'dpif.h "Ports": a name, a short string',
     run: (fixture) =>
       Rig.with(fixture, 0, async (rig) => {
-        for (const name of ['', '.', '..', 'a b', 'a/b']) await rejects('EINVAL', rig.dpif.portAdd(spec(fixture, name)));
+        for (const name of ['', '.', '..', 'a b', 'a/b'])
+          await rejects('EINVAL', rig.dpif.portAdd(spec(fixture, name)));
         await rejects('ENAMETOOLONG', rig.dpif.portAdd(spec(fixture, 'sixteen-letters-')));
         assert.equal((await ports(rig)).length, 1);
       }),
@@ -150,7 +151,10 @@ export const portCases: readonly DpifCase[] = [
           { portNo: third.no, name: third.name, type: fixture.portType },
         ];
         const dumped = (await ports(rig)).sort((a, b) => a.portNo - b.portNo);
-        assert.deepEqual(dumped, expected.sort((a, b) => a.portNo - b.portNo));
+        assert.deepEqual(
+          dumped,
+          expected.sort((a, b) => a.portNo - b.portNo),
+        );
         for await (const port of rig.dpif.portDump()) {
           assert.ok(port.name.length > 0);
           break;

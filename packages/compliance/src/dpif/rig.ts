@@ -1,8 +1,9 @@
 /** A datapath with ports whose far ends are at hand: what most cases of the dpif suite work with. */
 
 import { setImmediate as turn } from 'node:timers/promises';
-import { type Dpif, FP_CREATE, type FlowStats, type Upcall } from '@etherloom/core';
-import { eventually, type FarEnd } from '../netdev/fixture.js';
+import { type Dpif, type FlowStats, FP_CREATE, type Upcall } from '@etherloom/core';
+import type { FarEnd } from '../netdev/fixture.js';
+import { eventually } from '../netdev/tools.js';
 import type { DpifFixture } from './fixture.js';
 import { actions, flow, isOurs } from './packets.js';
 
@@ -72,7 +73,11 @@ export class Rig {
   async upcalls(count: number, handler = 0): Promise<Upcall[]> {
     const upcalls: Upcall[] = [];
     await eventually(`${count} upcalls come to handler ${handler}`, async () => {
-      for (let next = await this.dpif.recv(handler); next !== undefined; next = await this.dpif.recv(handler)) {
+      for (
+        let next = await this.dpif.recv(handler);
+        next !== undefined;
+        next = await this.dpif.recv(handler)
+      ) {
         if (isOurs(next.packet)) upcalls.push(next);
         if (upcalls.length >= count) return true;
       }

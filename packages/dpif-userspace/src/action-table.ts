@@ -1,0 +1,50 @@
+/**
+ * The action lists in use, each compiled once: most flows of a table share a handful, and a flow holds only an index.
+ * Control path; the packets' path reads `programs`.
+ */
+
+import { type ActionProgram, compileActions } from '@etherloom/core';
+
+interface Entry {
+  readonly id: number;
+  readonly text: string;
+  references: number;
+}
+
+export class ActionTable {
+  /** By id; replaced never, changed in place. */
+  readonly programs: (ActionProgram | undefined)[] = [];
+  readonly #entries: (Entry | undefined)[] = [];
+  readonly #byText = new Map<string, Entry>();
+  readonly #free: number[] = [];
+
+  /**
+   * The id of the program for `actions`, with one reference that `release` gives back. Throws a `DpifError` EINVAL for a
+   * malformed list.
+   */
+  acquire(actions: Uint8Array): number {
+    // One byte, one character: the cheapest exact map key that JavaScript has for bytes.
+    const text = Buffer.from(actions.buffer, actions.byteOffset, actions.byteLength).toString('latin1');
+    const known = this.#byText.get(text);
+    if (known !== undefined) {
+      known.references++;
+      return known.id;
+    }
+    const program = compileActions(actions);
+    const id = this.#free.pop() ?? this.programs.length;
+    const entry: Entry = { id, text, references: 1 };
+    this.programs[id] = program;
+    this.#entries[id] = entry;
+    this.#byText.set(text, entry);
+    return id;
+  }
+
+  release(id: number): void {
+    const entry = this.#entries[id]!;
+    if (--entry.references > 0) return;
+    this.#byText.delete(entry.text);
+    this.#entries[id] = undefined;
+    this.programs[id] = undefined;
+    this.#free.push(id);
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Flow put, get and del (dpif.h "Flow Table", struct dpif_flow_put): the control path over the classifier. Keys and
+ * masks come in as Netlink bytes and are kept as packed rows; what goes out is encoded anew, canonical.
+ */
+
+import {
+  type ActionProgram,
+  Classifier,
+  type ClassifierOptions,
+  DpifError,
+  type Flow,
+  type FlowCounters,
+  type FlowPutOp,
+  type FlowStats,
+  FP_CREATE,
+  FP_MODIFY,
+  FP_ZERO_STATS,
+  NO_STATS,
+  type TupleSearch,
+} from '@etherloom/core';
+import {
+  type FitnessResult,
+  flowToKey,
+  flowToMask,
+  KEY_WORDS,
+  keyToFlow,
+  maskToFlow,
+  W_IN_PORT,
+} from '@etherloom/odp-codec';
+import { ActionTable } from './action-table.js';
+import type { FlowView } from './pipeline.hot.js';
+
+const ALL_FLAGS = FP_CREATE | FP_MODIFY | FP_ZERO_STATS;
+
+export class FlowTable implements FlowView {
+  readonly classifier: Classifier;
+  readonly search: TupleSearch;
+  readonly counters: FlowCounters;
+  readonly actions = new ActionTable();
+  readonly programs: readonly (ActionProgram | undefined)[];
+  programOf: Int32Array;
+  readonly #key = new Int32Array(KEY_WORDS);
+  readonly #mask = new Int32Array(KEY_WORDS);
+
+  constructor(options: ClassifierOptions) {
+    this.classifier = new Classifier(options);
+    this.search = this.classifier.search;
+    this.counters = this.classifier.counters;
+    this.programs = this.actions.programs;
+    this.programOf = new Int32Array(this.classifier.capacity);
+  }
+
+  /**
+   * Creates or modifies a flow; returns the statistics before. Nothing changes on failure: EINVAL for a bad key, mask,
+   * action list or flags, EEXIST when the flow is there and may not be modified, or another flow matches its key
+   * already, ENOENT when it is not there and may not be created, EFBIG and ENOSPC as in `Classifier.insert`.
+   */
+  put(op: FlowPutOp): FlowStats {
+    const { flags } = op;
+    if ((flags & ~ALL_FLAGS) !== 0) {
+      throw new DpifError('EINVAL', `flow put flags ${flags} hold unknown bits; known are ${ALL_FLAGS}`);
+    }
+    this.#parseKey(op.key);
+    this.#parseMask(op.mask ?? NO_BYTES);
+    const program = this.actions.acquire(op.actions);
+    try {
+      const flow = this.classifier.find(this.#key);
+      if (flow < 0) {
+        this.#create(flags, program);
+        return NO_STATS;
+      }
+      if ((flags & FP_MODIFY) === 0)
+        throw new DpifError('EEXIST', 'a flow with this key is in the table already');
+      const before = this.#stats(flow);
+      this.actions.release(this.programOf[flow]!);
+      this.programOf[flow] = program;
+      if ((flags & FP_ZERO_STATS) !== 0) this.counters.zero(flow);
+      return before;
+    } catch (error) {
+      this.actions.release(program);
+      throw error;
+    }
+  }
+
+  /** Removes the flow with exactly this key; returns its final statistics. ENOENT, EINVAL. */
+  del(key: Uint8Array): FlowStats {
+    const flow = this.#find(key);
+    const stats = this.#stats(flow);
+    this.#remove(flow);
+    return stats;
+  }
+
+  /** ENOENT, EINVAL. */
+  get(key: Uint8Array): Flow {
+    return this.read(this.#find(key));
+  }
+
+  /** A flow that exists, by id. */
+  read(flow: number): Flow {
+    const key = this.#key;
+    this.classifier.readKey(flow, key);
+    const mask = this.classifier.maskOf(flow);
+    return {
+      key: flowToKey(key, 0, {}, mask),
+      mask: flowToMask(key, mask),
+      actions: this.programs[this.programOf[flow]!]!.actions.slice(),
+      stats: this.#stats(flow),
+    };
+  }
+
+  flush(): void {
+    const { classifier } = this;
+    for (let flow = 0; flow < classifier.capacity; flow++) {
+      if (classifier.isFlow(flow)) this.actions.release(this.programOf[flow]!);
+    }
+    classifier.clear();
+    this.programOf = new Int32Array(classifier.capacity);
+  }
+
+  #create(flags: number, program: number): void {
+    if ((flags & FP_CREATE) === 0) {
+      throw new DpifError('ENOENT', 'there is no flow with this key to modify; put it with the create flag');
+    }
+    const { classifier } = this;
+    const flow = classifier.insert(this.#key, 0, this.#mask);
+    if (classifier.capacity > this.programOf.length) {
+      const programOf = new Int32Array(classifier.capacity);
+      programOf.set(this.programOf);
+      this.programOf = programOf;
+    }
+    this.programOf[flow] = program;
+  }
+
+  #remove(flow: number): void {
+    this.actions.release(this.programOf[flow]!);
+    this.classifier.remove(flow);
+    const { capacity } = this.classifier;
+    // The classifier gave its memory back, which it does when the last flow is gone.
+    if (capacity < this.programOf.length) this.programOf = new Int32Array(capacity);
+  }
+
+  #find(key: Uint8Array): number {
+    this.#parseKey(key);
+    const flow = this.classifier.find(this.#key);
+    if (flow < 0) throw new DpifError('ENOENT', 'there is no flow with this key');
+    return flow;
+  }
+
+  #stats(flow: number): FlowStats {
+    const { counters } = this;
+    return {
+      packets: counters.packets(flow),
+      bytes: counters.bytes(flow),
+      used: counters.used(flow),
+      tcpFlags: counters.tcpFlags(flow),
+    };
+  }
+
+  #parseKey(key: Uint8Array): void {
+    if (key.length === 0) throw new DpifError('EINVAL', 'the flow key is empty');
+    check('flow key', keyToFlow(key, this.#key));
+  }
+
+  #parseMask(mask: Uint8Array): void {
+    check('flow mask', maskToFlow(mask, this.#key, this.#mask));
+    if (this.#mask[W_IN_PORT] !== -1) {
+      throw new DpifError('EINVAL', 'the flow mask must match in_port exactly: flows belong to one port');
+    }
+  }
+}
+
+const NO_BYTES = new Uint8Array();
+
+const FITNESS_SENTENCE = {
+  too_much: 'holds an attribute that its other attributes do not allow for or that is unknown',
+  too_little: 'lacks an attribute that its other attributes call for',
+  error: 'is malformed',
+} as const;
+
+/** EINVAL unless the bytes say all that they must, and no more: a datapath that guesses would match other packets. */
+function check(what: string, result: FitnessResult): void {
+  if (result.fitness === 'perfect') return;
+  const detail = result.message === undefined ? '' : ` (${result.message})`;
+  throw new DpifError('EINVAL', `the ${what} ${FITNESS_SENTENCE[result.fitness]}${detail}`);
+}

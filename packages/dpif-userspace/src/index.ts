@@ -1,0 +1,9 @@
+/**
+ * @etherloom/dpif-userspace: a datapath that forwards packets in this process.
+ *
+ * `createUserspaceProvider` makes the datapath types "netdev" and "dummy". The packets' path is in the files that end
+ * in `.hot.ts`: pipeline (receive, extract, look up, execute) and output (transmit).
+ */
+
+export { FdWatcher, type FdWatcherOptions, type WatchHandle } from './fdwait.js';
+export { createUserspaceProvider, type UserspaceLimits, type UserspaceOptions } from './provider.js';

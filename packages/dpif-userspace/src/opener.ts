@@ -1,0 +1,185 @@
+/** One opener's view of a datapath: what the generic dpif layer calls. */
+
+import {
+  type DpifBackend,
+  type DpifOp,
+  type DpifPort,
+  type DpStats,
+  type FlowDump,
+  type OpResult,
+  type PortChange,
+  type PortSpec,
+  toDpifError,
+  type Upcall,
+} from '@etherloom/core';
+import type { Datapath } from './datapath.js';
+import { TableDump } from './dump.js';
+import { ClientPackets } from './execute.js';
+import { Pacer } from './pacing.js';
+import { DP_HIT, DP_LOST, DP_MASK_HIT, DP_MISSED } from './pipeline.hot.js';
+import { PortChanges } from './port-changes.js';
+
+/** What the provider does when a handle says so. */
+export interface OpenerHost {
+  closed(): Promise<void>;
+  destroyed(): void;
+}
+
+export class Opener implements DpifBackend {
+  readonly #datapath: Datapath;
+  readonly #host: OpenerHost;
+  readonly #changes = new PortChanges();
+  readonly #packets: ClientPackets;
+
+  constructor(datapath: Datapath, host: OpenerHost) {
+    this.#datapath = datapath;
+    this.#host = host;
+    this.#packets = new ClientPackets(datapath);
+    datapath.listeners.add(this.#changes);
+  }
+
+  async close(): Promise<void> {
+    this.#datapath.listeners.delete(this.#changes);
+    this.#changes.wakeAll();
+    this.#datapath.upcalls.set(this, false);
+    await this.#host.closed();
+  }
+
+  async destroy(): Promise<void> {
+    this.#host.destroyed();
+  }
+
+  async getDpStats(): Promise<DpStats> {
+    const counters = this.#datapath.counters();
+    const { classifier } = this.#datapath.flows;
+    return {
+      hit: counters[DP_HIT]!,
+      missed: counters[DP_MISSED]!,
+      lost: counters[DP_LOST]!,
+      flows: classifier.flowCount,
+      maskHit: counters[DP_MASK_HIT]!,
+      masks: classifier.maskCount,
+    };
+  }
+
+  /** Both derived from the name, so that they are the same after a restart. */
+  async getNetflowIds(): Promise<{ readonly engineType: number; readonly engineId: number }> {
+    const id = nameHash(this.#datapath.name);
+    return { engineType: (id >>> 8) & 0xff, engineId: id & 0xff };
+  }
+
+  /** The priority is the queue's number. */
+  async queueToPriority(queue: number): Promise<number> {
+    return queue;
+  }
+
+  async now(): Promise<number> {
+    return this.#datapath.runner.now();
+  }
+
+  portAdd(port: Required<PortSpec>, portNo: number | undefined): Promise<number> {
+    return this.#datapath.ports.add(port, portNo);
+  }
+
+  portDel(portNo: number): Promise<void> {
+    return this.#datapath.ports.del(portNo);
+  }
+
+  async portQueryByNumber(portNo: number): Promise<DpifPort> {
+    return this.#datapath.ports.byNumber(portNo);
+  }
+
+  async portQueryByName(name: string): Promise<DpifPort> {
+    return this.#datapath.ports.byName(name);
+  }
+
+  async portGetPid(portNo: number, hash: number): Promise<number> {
+    return this.#datapath.pid(portNo, hash);
+  }
+
+  async *portDump(): AsyncGenerator<DpifPort> {
+    yield* this.#datapath.ports.list();
+  }
+
+  async portGetDrops(portNo: number): Promise<Readonly<Record<string, number>>> {
+    return this.#datapath.drops(portNo);
+  }
+
+  async portPoll(): Promise<PortChange | undefined> {
+    return this.#changes.poll();
+  }
+
+  portPollWait(signal?: AbortSignal): Promise<void> {
+    return this.#changes.wait(signal);
+  }
+
+  async flowFlush(): Promise<void> {
+    this.#datapath.flows.flush();
+  }
+
+  flowDump(): FlowDump {
+    return new TableDump(this.#datapath.flows);
+  }
+
+  async operate(ops: readonly DpifOp[]): Promise<OpResult[]> {
+    const { pipeline, upcalls } = this.#datapath;
+    const pacer = new Pacer();
+    const results: OpResult[] = [];
+    for (const op of ops) {
+      // Called from inside a burst (a device that calls back when it sends): wait until that is over.
+      while (pipeline.busy) await undefined;
+      results.push(this.#perform(op));
+      if ((results.length & 63) === 0) await pacer.pause();
+    }
+    upcalls.deliver();
+    return results;
+  }
+
+  async recvSet(enable: boolean): Promise<void> {
+    this.#datapath.upcalls.set(this, enable);
+  }
+
+  async handlersSet(count: number): Promise<void> {
+    this.#datapath.upcalls.setHandlers(count);
+  }
+
+  async recv(handler: number): Promise<Upcall | undefined> {
+    return this.#datapath.upcalls.recv(this, handler);
+  }
+
+  recvBatch(handler: number, max: number, signal?: AbortSignal): Promise<Upcall[]> {
+    return this.#datapath.upcalls.recvBatch(this, handler, max, signal);
+  }
+
+  async recvPurge(): Promise<void> {
+    this.#datapath.upcalls.purge();
+  }
+
+  #perform(op: DpifOp): OpResult {
+    const { flows } = this.#datapath;
+    try {
+      switch (op.type) {
+        case 'flowPut':
+          return { stats: flows.put(op) };
+        case 'flowDel':
+          return { stats: flows.del(op.key) };
+        case 'flowGet': {
+          const flow = flows.get(op.key);
+          return { flow, stats: flow.stats };
+        }
+        case 'execute':
+          this.#packets.execute(op);
+          return {};
+      }
+    } catch (error) {
+      return { error: toDpifError(error) };
+    }
+  }
+}
+
+function nameHash(name: string): number {
+  return [...new TextEncoder().encode(name)].reduce(
+    (hash, byte) => Math.imul(hash ^ byte, 0x0100_0193),
+    0x811c9dc5,
+  );
+}

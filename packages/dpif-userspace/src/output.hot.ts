@@ -1,0 +1,108 @@
+/**
+ * The last stage of the packets' path: ports by number, and a transmit batch per port that is sent when it is full and
+ * at the end of each receive burst. Hot: no allocation, no throw.
+ */
+
+import { DROP_NO_PORT, type FramePool, type PacketState } from '@etherloom/core';
+import type { Port } from './port.hot.js';
+
+/** Port numbers are 0..65534, as in the Linux datapath. */
+export const MAX_PORTS = 65_535;
+
+const NO_PORT = DROP_NO_PORT;
+
+export class Output {
+  readonly #pool: FramePool;
+  /** Slot + 1 by port number: 128 KiB, for a lookup that never hashes. */
+  readonly #slotOf = new Uint16Array(MAX_PORTS);
+  /** Ports by slot, without holes at the end. Changed by {@link add} and {@link remove}. */
+  readonly #ports: (Port | undefined)[] = [];
+  /** Slots whose transmit batch is not empty. */
+  readonly #waiting = new Uint16Array(MAX_PORTS);
+  #waitingCount = 0;
+
+  constructor(pool: FramePool) {
+    this.#pool = pool;
+  }
+
+  /** The port with this number, 0..0xffffffff. */
+  port(portNo: number): Port | undefined {
+    return portNo < MAX_PORTS ? this.#ports[this.#slotOf[portNo]! - 1] : undefined;
+  }
+
+  /**
+   * Puts an untouched packet of `length` bytes at `data` into the transmit batch of port `portNo`, and takes over one
+   * reference to its frame. A port that does not exist is a drop in `drops`.
+   */
+  send(portNo: number, data: number, length: number, drops: Float64Array): void {
+    const slot = portNo < MAX_PORTS ? this.#slotOf[portNo]! - 1 : -1;
+    if (slot < 0) {
+      drops[NO_PORT]! += 1;
+      this.#pool.release(data);
+      return;
+    }
+    const port = this.#ports[slot]!;
+    const { txBatch } = port;
+    if (txBatch.count === 0) this.#waiting[this.#waitingCount++] = slot;
+    txBatch.push(data, length);
+    if (txBatch.count === txBatch.capacity) this.#transmit(port, slot);
+  }
+
+  /** As {@link send}, for the packet that an executor works on: without what a truncation cut, offloads included. */
+  sendPacket(portNo: number, packet: PacketState, drops: Float64Array): void {
+    const slot = portNo < MAX_PORTS ? this.#slotOf[portNo]! - 1 : -1;
+    if (slot < 0) {
+      drops[NO_PORT]! += 1;
+      this.#pool.release(packet.data);
+      return;
+    }
+    const port = this.#ports[slot]!;
+    const { txBatch } = port;
+    const at = txBatch.count;
+    if (at === 0) this.#waiting[this.#waitingCount++] = slot;
+    txBatch.push(packet.data, packet.length - packet.pendingCut);
+    if (packet.offload !== 0) {
+      txBatch.offload[at] = packet.offload;
+      txBatch.csumStart[at] = packet.csumStart;
+      txBatch.csumOffset[at] = packet.csumOffset;
+      txBatch.gsoSize[at] = packet.gsoSize;
+      txBatch.gsoHeader[at] = packet.gsoHeader;
+    }
+    if (txBatch.count === txBatch.capacity) this.#transmit(port, slot);
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    // One call of a device may lead to packets for another one only through its receive side, so the list does not grow.
+    while (this.#waitingCount > 0) {
+      const port = this.#ports[this.#waiting[--this.#waitingCount]!]!;
+      if (port.txBatch.count > 0) port.txQueue.txBurst(port.txBatch);
+    }
+  }
+
+  /** Control path: adds a port whose number is free. */
+  add(port: Port): void {
+    let slot = this.#ports.indexOf(undefined);
+    if (slot < 0) slot = this.#ports.length;
+    this.#ports[slot] = port;
+    this.#slotOf[port.portNo] = slot + 1;
+  }
+
+  /** Control path: removes a port. Nothing waits to be sent between bursts. */
+  remove(port: Port): void {
+    const slot = this.#slotOf[port.portNo]! - 1;
+    this.#slotOf[port.portNo] = 0;
+    this.#ports[slot] = undefined;
+    while (this.#ports.length > 0 && this.#ports.at(-1) === undefined) this.#ports.pop();
+  }
+
+  /** A full batch: the slot stays in the waiting list only if it is the one that asks again. */
+  #transmit(port: Port, slot: number): void {
+    port.txQueue.txBurst(port.txBatch);
+    for (let i = 0; i < this.#waitingCount; i++) {
+      if (this.#waiting[i] !== slot) continue;
+      this.#waiting[i] = this.#waiting[--this.#waitingCount]!;
+      return;
+    }
+  }
+}

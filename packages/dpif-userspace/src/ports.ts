@@ -1,0 +1,235 @@
+/** The ports of a datapath: adding and deleting them, and who wants to hear of it. Control path. */
+
+import {
+  DpifError,
+  type DpifPort,
+  DROP_REASON_COUNT,
+  DROP_REASONS,
+  type FramePool,
+  isDpifError,
+  type NetdevQueue,
+  type NetdevRef,
+  type NetdevRegistry,
+  PacketBatch,
+  type PortSpec,
+} from '@etherloom/core';
+import { claimDevice } from './device-claims.js';
+import { MAX_PORTS, type Output } from './output.hot.js';
+import type { Port } from './port.hot.js';
+
+/** A port with its control half. */
+class DatapathPort implements Port, DpifPort {
+  readonly drops = new Float64Array(DROP_REASON_COUNT);
+  readonly txBatch = new PacketBatch();
+  /** All receive queues; the first one transmits too, since one thread does. */
+  readonly queues: NetdevQueue[] = [];
+  readonly portNo: number;
+  readonly name: string;
+  readonly type: string;
+
+  constructor(portNo: number, name: string, type: string) {
+    this.portNo = portNo;
+    this.name = name;
+    this.type = type;
+  }
+
+  get txQueue(): NetdevQueue {
+    return this.queues[0]!;
+  }
+}
+
+interface PortEntry {
+  readonly port: DatapathPort;
+  /** What adding did, to be undone in reverse order. */
+  readonly undo: Undo;
+}
+
+/** What a port set needs of its datapath. */
+export interface PortHost {
+  /** `type@name`, for error sentences. */
+  readonly fullName: string;
+  readonly pool: FramePool;
+  readonly output: Output;
+  readonly netdevs: NetdevRegistry;
+  /** The netdev type to open for a port type. */
+  openType(portType: string): string;
+  /** Begins to receive; returns the function that ends it. */
+  attach(port: Port, queue: NetdevQueue): () => void;
+  portAdded(portNo: number): void;
+  portRemoved(portNo: number): void;
+  /** The set of ports changed. */
+  changed(name: string): void;
+}
+
+export class PortSet {
+  readonly #host: PortHost;
+  readonly #byNumber = new Map<number, PortEntry>();
+  readonly #byName = new Map<string, PortEntry>();
+  /** Additions and deletions run one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(host: PortHost) {
+    this.#host = host;
+  }
+
+  /** Opens the device and makes it a port; errors as in `Dpif.portAdd`, and then nothing is left behind. */
+  add(spec: Required<PortSpec>, portNo: number | undefined): Promise<number> {
+    return this.#serial(() => this.#add(spec, portNo));
+  }
+
+  /** Removes a port, and closes its device. ENODEV. A device that fails to close is an error after the removal. */
+  del(portNo: number): Promise<void> {
+    return this.#serial(() => this.#del(this.byNumber(portNo).portNo));
+  }
+
+  /** Removes all ports. */
+  clear(): Promise<void> {
+    return this.#serial(async () => {
+      const failures: unknown[] = [];
+      for (const portNo of [...this.#byNumber.keys()].reverse()) {
+        await this.#del(portNo).catch((error: unknown) => failures.push(error));
+      }
+      if (failures.length > 0) throw failures[0];
+    });
+  }
+
+  byNumber(portNo: number): DpifPort {
+    const entry = this.#byNumber.get(portNo);
+    if (entry !== undefined) return describe(entry);
+    throw new DpifError('ENODEV', `datapath ${this.#host.fullName} has no port number ${portNo}`);
+  }
+
+  byName(name: string): DpifPort {
+    const entry = this.#byName.get(name);
+    if (entry !== undefined) return describe(entry);
+    throw new DpifError('ENODEV', `datapath ${this.#host.fullName} has no port "${name}"`);
+  }
+
+  /** All ports by number, as they are now. */
+  list(): DpifPort[] {
+    return [...this.#byNumber.values()].map(describe).sort((a, b) => a.portNo - b.portNo);
+  }
+
+  /** What was dropped, by code of the reason; ENODEV. */
+  drops(portNo: number): Record<string, number> {
+    this.byNumber(portNo);
+    return namedDrops(this.#byNumber.get(portNo)!.port.drops);
+  }
+
+  async #add(spec: Required<PortSpec>, wanted: number | undefined): Promise<number> {
+    const { name, type, config } = spec;
+    const host = this.#host;
+    const { netdevs, pool } = host;
+    const portNo = this.#chooseNumber(wanted);
+    const undo = new Undo();
+    try {
+      undo.push(claimDevice(netdevs, name, host.fullName));
+      const ref = await netdevs.open(name, host.openType(type), config);
+      undo.push(() => ref.release());
+      const port = new DatapathPort(portNo, name, type);
+      await becomePromiscuous(ref, undo);
+      const { rxQueues, txQueues } = ref.netdev.capabilities;
+      for (let index = 0; index < Math.max(rxQueues, txQueues, 1); index++) {
+        const queue = ref.openQueue(ref.netdev.queueDescriptor(index), { pool, drops: port.drops });
+        undo.push(() => queue.close());
+        port.queues.push(queue);
+      }
+      host.output.add(port);
+      undo.push(() => host.output.remove(port));
+      host.portAdded(portNo);
+      undo.push(() => host.portRemoved(portNo));
+      for (const queue of port.queues) undo.push(host.attach(port, queue));
+      const entry: PortEntry = { port, undo };
+      this.#byNumber.set(portNo, entry);
+      this.#byName.set(name, entry);
+    } catch (error) {
+      // What went wrong first is what the caller should hear.
+      await undo.run().catch(() => undefined);
+      throw error;
+    }
+    host.changed(name);
+    return portNo;
+  }
+
+  async #del(portNo: number): Promise<void> {
+    const { port, undo } = this.#byNumber.get(portNo)!;
+    this.#byNumber.delete(portNo);
+    this.#byName.delete(port.name);
+    try {
+      await undo.run();
+    } finally {
+      this.#host.changed(port.name);
+    }
+  }
+
+  #chooseNumber(wanted: number | undefined): number {
+    if (wanted !== undefined) {
+      if (wanted >= MAX_PORTS) {
+        throw new DpifError('EFBIG', `port number ${wanted} is too large: numbers end at ${MAX_PORTS - 1}`);
+      }
+      const taken = this.#byNumber.get(wanted);
+      if (taken === undefined) return wanted;
+      throw new DpifError('EBUSY', `port number ${wanted} is taken by "${taken.port.name}"`);
+    }
+    for (let portNo = 1; portNo < MAX_PORTS; portNo++) if (!this.#byNumber.has(portNo)) return portNo;
+    throw new DpifError('EFBIG', `datapath ${this.#host.fullName} has no free port number`);
+  }
+
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** Reads a set of drop counters: only reasons that occurred. */
+export function namedDrops(drops: Float64Array): Record<string, number> {
+  const named: Record<string, number> = {};
+  DROP_REASONS.forEach(({ code }, reason) => {
+    if (drops[reason]! > 0) named[code] = drops[reason]!;
+  });
+  return named;
+}
+
+/** A switch must see frames for other stations. What the device's flag was comes back when the port goes. */
+async function becomePromiscuous(ref: NetdevRef, undo: Undo): Promise<void> {
+  const { netdev } = ref;
+  const { loopback, promisc } = await netdev.getFlags();
+  if (loopback) {
+    throw new DpifError('EINVAL', `"${netdev.name}" is a loopback device and cannot be a port`);
+  }
+  if (promisc) return;
+  try {
+    await netdev.setFlags({ promisc: true });
+  } catch (error) {
+    if (isDpifError(error) && error.code === 'EOPNOTSUPP') return;
+    throw error;
+  }
+  undo.push(() => netdev.setFlags({ promisc: false }));
+}
+
+function describe({ port }: PortEntry): DpifPort {
+  return { portNo: port.portNo, name: port.name, type: port.type };
+}
+
+/** Steps that take back what was done, run last to first. */
+class Undo {
+  readonly #steps: (() => unknown)[] = [];
+
+  push(step: () => unknown): void {
+    this.#steps.push(step);
+  }
+
+  /** Runs all steps, also after one failed; throws the first failure. */
+  async run(): Promise<void> {
+    const failures: unknown[] = [];
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+}

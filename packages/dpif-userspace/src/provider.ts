@@ -1,0 +1,140 @@
+/** The provider: datapaths by name, and who has them open. */
+
+import {
+  type ArenaOptions,
+  type ClassifierOptions,
+  type DpifBackend,
+  DpifError,
+  type DpifProvider,
+  FramePool,
+  type NetdevRegistry,
+  PacketArena,
+} from '@etherloom/core';
+import { Datapath, type Surroundings } from './datapath.js';
+import { Opener } from './opener.js';
+import { Runner } from './runner.js';
+import type { UpcallLimits } from './upcall-queue.js';
+
+export interface UserspaceLimits extends Partial<UpcallLimits>, ClassifierOptions {}
+
+export interface UserspaceOptions {
+  /** Name of the datapath type; default "netdev". */
+  readonly type?: string;
+  /** Where port devices are opened. */
+  readonly netdevs: NetdevRegistry;
+  /**
+   * Netdev type to open for a port type, where the two differ. Default: "internal" is "tap"; for a provider of type
+   * "dummy", "internal" and "system" are "dummy".
+   */
+  readonly portTypes?: Readonly<Record<string, string>>;
+  /** Monotonic milliseconds; default `performance.now`. The clock of flow statistics. */
+  readonly clock?: () => number;
+  /** Packet memory, shared by all datapaths of the provider and allocated with the first one. */
+  readonly arena?: ArenaOptions;
+  readonly limits?: UserspaceLimits;
+}
+
+const DEFAULT_UPCALLS = 512;
+const DEFAULT_UPCALL_BYTES = 1 << 20;
+const PORT_TYPES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  dummy: { internal: 'dummy', system: 'dummy' },
+};
+const DEFAULT_PORT_TYPES: Readonly<Record<string, string>> = { internal: 'tap' };
+
+/** Makes a datapath type that runs in this process, on this thread. Register it with a `DpifRegistry`. */
+export function createUserspaceProvider(options: UserspaceOptions): DpifProvider {
+  return new UserspaceProvider(options);
+}
+
+interface Entry {
+  readonly datapath: Promise<Datapath>;
+  openers: number;
+  deleted: boolean;
+}
+
+class UserspaceProvider implements DpifProvider {
+  readonly type: string;
+  readonly #options: UserspaceOptions;
+  readonly #portTypes: Readonly<Record<string, string>>;
+  readonly #runner: Runner;
+  readonly #datapaths = new Map<string, Entry>();
+  #pool: FramePool | undefined;
+
+  constructor(options: UserspaceOptions) {
+    this.type = options.type ?? 'netdev';
+    this.#options = options;
+    this.#portTypes = options.portTypes ?? PORT_TYPES[this.type] ?? DEFAULT_PORT_TYPES;
+    this.#runner = new Runner(options.clock ?? (() => performance.now()));
+  }
+
+  async enumerate(): Promise<readonly string[]> {
+    return [...this.#datapaths].filter(([, { deleted }]) => !deleted).map(([name]) => name);
+  }
+
+  portOpenType(portType: string): string {
+    return Object.hasOwn(this.#portTypes, portType) ? this.#portTypes[portType]! : portType;
+  }
+
+  async open(name: string, create: boolean): Promise<DpifBackend> {
+    const existing = this.#datapaths.get(name);
+    if (create) {
+      if (existing === undefined) return this.#create(name);
+      throw existing.deleted
+        ? new DpifError(
+            'EBUSY',
+            `datapath ${this.type}@${name} was deleted but ${existing.openers} handle(s) on it are open; close them first`,
+          )
+        : new DpifError('EEXIST', `datapath ${this.type}@${name} exists already`);
+    }
+    if (existing === undefined || existing.deleted) {
+      throw new DpifError('ENODEV', `there is no datapath ${this.type}@${name}; create it first`);
+    }
+    return this.#opener(name, existing, await existing.datapath);
+  }
+
+  async #create(name: string): Promise<DpifBackend> {
+    const entry: Entry = {
+      datapath: Datapath.create(name, this.#surroundings()),
+      openers: 0,
+      deleted: false,
+    };
+    this.#datapaths.set(name, entry);
+    try {
+      return this.#opener(name, entry, await entry.datapath);
+    } catch (error) {
+      this.#datapaths.delete(name);
+      throw error;
+    }
+  }
+
+  #opener(name: string, entry: Entry, datapath: Datapath): DpifBackend {
+    entry.openers++;
+    return new Opener(datapath, {
+      destroyed: () => {
+        entry.deleted = true;
+      },
+      closed: async () => {
+        entry.openers--;
+        if (!entry.deleted || entry.openers > 0) return;
+        try {
+          await datapath.destroy();
+        } finally {
+          this.#datapaths.delete(name);
+        }
+      },
+    });
+  }
+
+  #surroundings(): Surroundings {
+    const { netdevs, arena, limits } = this.#options;
+    this.#pool ??= new FramePool(PacketArena.create(arena));
+    return {
+      type: this.type,
+      netdevs,
+      pool: this.#pool,
+      runner: this.#runner,
+      limits: { upcalls: DEFAULT_UPCALLS, upcallBytes: DEFAULT_UPCALL_BYTES, ...limits },
+      openType: (portType) => this.portOpenType(portType),
+    };
+  }
+}

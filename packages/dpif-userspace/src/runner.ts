@@ -1,0 +1,128 @@
+/**
+ * Drives datapaths inline: packets are received on the event loop of the thread that owns the datapath, whenever a
+ * receive queue has some.
+ *
+ * Queues with a file descriptor are watched (one report, then silence until it is asked for again), queues in memory
+ * call. A turn of the event loop goes round the ready queues, a burst of each, for {@link SLICE_MS} at most or until a
+ * client was handed upcalls; then everything else on the loop has its turn. At idle nothing runs. Descriptors keep the
+ * process alive as open sockets do, until their ports are closed; queues in memory do not.
+ */
+
+import type { NetdevQueue } from '@etherloom/core';
+import { FdWatcher, type WatchHandle } from './fdwait.js';
+import { SLICE_MS } from './pacing.js';
+import type { Pipeline } from './pipeline.hot.js';
+import type { Port } from './port.hot.js';
+
+/** How often subtables are ordered by hits while there is traffic, in milliseconds. */
+const RANK_MS = 1000;
+
+/** What the runner needs of a datapath. */
+export interface Runnable {
+  readonly pipeline: Pipeline;
+  readonly upcalls: { deliver(): boolean };
+  readonly flows: { readonly classifier: { rank(): void } };
+}
+
+interface Source {
+  readonly datapath: Runnable;
+  readonly port: Port;
+  readonly queue: NetdevQueue;
+  watch: WatchHandle | undefined;
+  ready: boolean;
+  closed: boolean;
+}
+
+export class Runner {
+  readonly #clock: () => number;
+  #watcher: FdWatcher | undefined;
+  #watched = 0;
+  /** Queues that may have packets, in the order of their turns. */
+  readonly #ready: Source[] = [];
+  #scheduled = false;
+  #rankedAt = 0;
+  readonly #datapaths = new Set<Runnable>();
+
+  /** `clock` gives monotonic milliseconds, for flow statistics. */
+  constructor(clock: () => number) {
+    this.#clock = clock;
+  }
+
+  /** Monotonic milliseconds, whole, never 0 (which means "never" in flow statistics). */
+  now(): number {
+    return Math.max(1, Math.floor(this.#clock()));
+  }
+
+  /**
+   * Begins to receive from `queue`; returns the function that ends it, to be called before the queue is closed. Throws
+   * a `DpifError` when the queue's descriptor cannot be watched.
+   */
+  attach(datapath: Runnable, port: Port, queue: NetdevQueue): () => void {
+    const source: Source = { datapath, port, queue, watch: undefined, ready: false, closed: false };
+    const wake = (): void => this.#wake(source);
+    if (queue.pollFd >= 0) {
+      this.#watcher ??= new FdWatcher();
+      source.watch = this.#watcher.watch(queue.pollFd, wake);
+      this.#watched++;
+    } else queue.setWake?.(wake);
+    this.#datapaths.add(datapath);
+    return () => this.#detach(source);
+  }
+
+  /** Forgets a datapath whose sources are all detached. */
+  forget(datapath: Runnable): void {
+    this.#datapaths.delete(datapath);
+  }
+
+  #detach(source: Source): void {
+    if (source.closed) return;
+    source.closed = true;
+    if (source.watch === undefined) {
+      source.queue.setWake?.(undefined);
+      return;
+    }
+    source.watch.close();
+    if (--this.#watched > 0) return;
+    this.#watcher?.close();
+    this.#watcher = undefined;
+  }
+
+  #wake(source: Source): void {
+    if (source.ready || source.closed) return;
+    source.ready = true;
+    this.#ready.push(source);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    this.#scheduled = false;
+    const end = performance.now() + SLICE_MS;
+    let delivered = false;
+    while (!delivered) {
+      const source = this.#ready.shift();
+      if (source === undefined) break;
+      if (source.closed) continue;
+      const { pipeline, upcalls } = source.datapath;
+      pipeline.now = this.now();
+      if (pipeline.receive(source.port, source.queue) > 0) {
+        this.#ready.push(source);
+        delivered = upcalls.deliver();
+      } else {
+        source.ready = false;
+        source.watch?.arm();
+      }
+      if (performance.now() > end) break;
+    }
+    if (end - this.#rankedAt > RANK_MS) {
+      this.#rankedAt = end;
+      for (const { flows } of this.#datapaths) flows.classifier.rank();
+    }
+    if (this.#ready.length > 0) this.#schedule();
+  };
+}

@@ -1,0 +1,290 @@
+/**
+ * Upcalls: from the packets' path to clients (dpif.h "Upcall Queuing and Ordering").
+ *
+ * Every port has one queue per handler, and each handler one special queue besides; every queue has its Netlink PID. A
+ * packet that missed goes to the queue of its port and of the handler that its flow's hash picks, always the same one.
+ * An action goes to the queue whose PID it names. A handler reads its queues in turn, one upcall of each, so that a
+ * port with many upcalls delays no other, and fills no queue but its own.
+ */
+
+import {
+  type ActionProgram,
+  DpifError,
+  DROP_NO_HANDLER,
+  DROP_UPCALL_FULL,
+  type PacketArena,
+  PORT_NONE,
+  type Upcall,
+} from '@etherloom/core';
+import { flowToKey, W_IN_PORT } from '@etherloom/odp-codec';
+import { flowHash } from './flow-hash.js';
+import type { UpcallSink } from './pipeline.hot.js';
+import { type UpcallLimits, UpcallQueue } from './upcall-queue.js';
+
+const ACCEPTED = -1;
+
+interface Waiter {
+  readonly max: number;
+  readonly resolve: (upcalls: Upcall[]) => void;
+}
+
+/** What one client thread reads. */
+interface Handler {
+  readonly special: UpcallQueue;
+  /** Queues that hold something, in the order of their turns. */
+  turns: UpcallQueue[];
+  readonly waiters: Waiter[];
+}
+
+export class Upcalls implements UpcallSink {
+  readonly #arena: PacketArena;
+  readonly #limits: UpcallLimits;
+  /** The opener that receives upcalls. */
+  #owner: object | undefined;
+  #handlers: Handler[] = [];
+  /** By port number: one queue per handler. */
+  readonly #ports = new Map<number, UpcallQueue[]>();
+  readonly #byPid = new Map<number, { readonly queue: UpcallQueue; readonly handler: number }>();
+  #nextPid = 1;
+  #pending = 0;
+
+  constructor(arena: PacketArena, limits: UpcallLimits) {
+    this.#arena = arena;
+    this.#limits = limits;
+    this.#handlers = [this.#newHandler(0)];
+  }
+
+  /** Upcalls that wait in all queues. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  // --- packets' path
+
+  miss(keys: Int32Array, base: number, data: number, length: number): number {
+    if (this.#owner === undefined) return DROP_NO_HANDLER;
+    const handler = this.#handlerOf(keys, base);
+    const queue = this.#queueOf(keys[base + W_IN_PORT]! >>> 0, handler);
+    if (!queue.hasRoom(length)) return DROP_UPCALL_FULL;
+    this.#put(queue, handler, {
+      type: 'miss',
+      packet: this.#arena.bytes.slice(data, data + length),
+      key: flowToKey(keys, base),
+      pid: queue.pid,
+    });
+    return ACCEPTED;
+  }
+
+  action(
+    keys: Int32Array,
+    base: number,
+    data: number,
+    length: number,
+    program: ActionProgram,
+    index: number,
+  ): number {
+    if (this.#owner === undefined) return DROP_NO_HANDLER;
+    const action = program.userspace[index]!;
+    let target = this.#byPid.get(action.pid);
+    if (target === undefined) {
+      // No queue has this PID (0, or a port that is gone): the port's own queue is better than losing the packet.
+      const handler = this.#handlerOf(keys, base);
+      target = { queue: this.#queueOf(keys[base + W_IN_PORT]! >>> 0, handler), handler };
+    }
+    const { queue, handler } = target;
+    if (!queue.hasRoom(length)) return DROP_UPCALL_FULL;
+    this.#put(queue, handler, {
+      type: 'action',
+      packet: this.#arena.bytes.slice(data, data + length),
+      key: flowToKey(keys, base),
+      pid: queue.pid,
+      ...(action.userdata !== undefined && { userdata: action.userdata.slice() }),
+      ...(action.withActions && { actions: program.actions.slice() }),
+    });
+    return ACCEPTED;
+  }
+
+  /** Hands out what came in to those who wait for it, after a burst; returns whether anybody got something. */
+  deliver(): boolean {
+    if (this.#pending === 0) return false;
+    let delivered = false;
+    for (const handler of this.#handlers) {
+      while (handler.waiters.length > 0 && handler.turns.length > 0) {
+        const { max, resolve } = handler.waiters.shift()!;
+        resolve(this.#take(handler, max));
+        delivered = true;
+      }
+    }
+    return delivered;
+  }
+
+  // --- ports
+
+  addPort(portNo: number): void {
+    this.#ports.set(
+      portNo,
+      this.#handlers.map((_, handler) => this.#newQueue(handler)),
+    );
+  }
+
+  /** Forgets the queues of a port; returns how many upcalls were lost with them. */
+  removePort(portNo: number): number {
+    const queues = this.#ports.get(portNo) ?? [];
+    let lost = 0;
+    queues.forEach((queue, i) => {
+      lost += queue.purge();
+      const handler = this.#handlers[i]!;
+      handler.turns = handler.turns.filter((other) => other !== queue);
+      this.#byPid.delete(queue.pid);
+    });
+    this.#ports.delete(portNo);
+    this.#pending -= lost;
+    return lost;
+  }
+
+  /** The PID of port `portNo` (which exists) that `hash` picks; PORT_NONE stands for the special queues. */
+  pid(portNo: number, hash: number): number {
+    const handler = (hash >>> 0) % this.#handlers.length;
+    return portNo === PORT_NONE
+      ? this.#handlers[handler]!.special.pid
+      : this.#ports.get(portNo)![handler]!.pid;
+  }
+
+  // --- clients
+
+  /** Turns upcalls to `owner` on or off. EBUSY when another opener receives them. */
+  set(owner: object, enable: boolean): void {
+    if (enable) {
+      if (this.#owner !== undefined && this.#owner !== owner) {
+        throw new DpifError(
+          'EBUSY',
+          'another handle on this datapath receives upcalls; only one can at a time, so turn it off there first',
+        );
+      }
+      this.#owner = owner;
+      return;
+    }
+    if (this.#owner !== owner) return;
+    this.#owner = undefined;
+    this.purge();
+    for (const handler of this.#handlers) dismiss(handler);
+  }
+
+  /** Sets the number of handlers. A change purges; handlers that stay keep their queues and PIDs. */
+  setHandlers(count: number): void {
+    const before = this.#handlers.length;
+    if (count === before) return;
+    this.purge();
+    for (let i = before; i < count; i++) {
+      this.#handlers.push(this.#newHandler(i));
+      for (const queues of this.#ports.values()) queues.push(this.#newQueue(i));
+    }
+    for (const handler of this.#handlers.splice(count)) {
+      dismiss(handler);
+      this.#byPid.delete(handler.special.pid);
+    }
+    for (const queues of this.#ports.values()) {
+      for (const queue of queues.splice(count)) this.#byPid.delete(queue.pid);
+    }
+  }
+
+  /** The next upcall for `owner`'s handler `index`; undefined when there is none, no such handler, or it is another's. */
+  recv(owner: object, index: number): Upcall | undefined {
+    const handler = this.#handlers[index];
+    if (this.#owner !== owner || handler === undefined) return undefined;
+    return this.#take(handler, 1)[0];
+  }
+
+  /**
+   * Waits for upcalls. Empty when `signal` aborts, upcalls are off (or another's), or the handler goes away. EINVAL
+   * for a handler that does not exist and for a `max` below 1.
+   */
+  async recvBatch(owner: object, index: number, max: number, signal?: AbortSignal): Promise<Upcall[]> {
+    if (!(max >= 1)) throw new DpifError('EINVAL', `a batch of at most ${max} upcalls: give 1 or more`);
+    const handler = this.#handlers[index];
+    if (handler === undefined) {
+      throw new DpifError(
+        'EINVAL',
+        `there is no upcall handler ${index}: this datapath has ${this.#handlers.length}, counted from 0`,
+      );
+    }
+    if (this.#owner !== owner || signal?.aborted === true) return [];
+    if (handler.turns.length > 0 && handler.waiters.length === 0) return this.#take(handler, max);
+    return new Promise((resolve) => {
+      const waiter: Waiter = {
+        max,
+        resolve: (upcalls) => {
+          signal?.removeEventListener('abort', abort);
+          resolve(upcalls);
+        },
+      };
+      const abort = (): void => {
+        handler.waiters.splice(handler.waiters.indexOf(waiter), 1);
+        waiter.resolve([]);
+      };
+      signal?.addEventListener('abort', abort);
+      handler.waiters.push(waiter);
+    });
+  }
+
+  /** Discards what is queued. */
+  purge(): void {
+    for (const handler of this.#handlers) {
+      for (const queue of handler.turns) {
+        queue.purge();
+        queue.listed = false;
+      }
+      handler.turns = [];
+    }
+    this.#pending = 0;
+  }
+
+  // --- inside
+
+  #handlerOf(keys: Int32Array, base: number): number {
+    const count = this.#handlers.length;
+    return count === 1 ? 0 : (flowHash(keys, base) >>> 0) % count;
+  }
+
+  /** A packet from a port that does not exist can come only from a client's execute: it goes to the special queue. */
+  #queueOf(portNo: number, handler: number): UpcallQueue {
+    return this.#ports.get(portNo)?.[handler] ?? this.#handlers[handler]!.special;
+  }
+
+  #put(queue: UpcallQueue, handler: number, upcall: Upcall): void {
+    queue.push(upcall);
+    this.#pending++;
+    if (queue.listed) return;
+    queue.listed = true;
+    this.#handlers[handler]!.turns.push(queue);
+  }
+
+  #take(handler: Handler, max: number): Upcall[] {
+    const upcalls: Upcall[] = [];
+    while (upcalls.length < max) {
+      const queue = handler.turns.shift();
+      if (queue === undefined) break;
+      upcalls.push(queue.shift());
+      if (queue.length > 0) handler.turns.push(queue);
+      else queue.listed = false;
+    }
+    this.#pending -= upcalls.length;
+    return upcalls;
+  }
+
+  #newHandler(index: number): Handler {
+    return { special: this.#newQueue(index), turns: [], waiters: [] };
+  }
+
+  #newQueue(handler: number): UpcallQueue {
+    while (this.#nextPid === 0 || this.#byPid.has(this.#nextPid)) this.#nextPid = (this.#nextPid + 1) >>> 0;
+    const queue = new UpcallQueue(this.#nextPid, this.#limits);
+    this.#byPid.set(queue.pid, { queue, handler });
+    this.#nextPid = (this.#nextPid + 1) >>> 0;
+    return queue;
+  }
+}
+
+function dismiss(handler: Handler): void {
+  for (const waiter of handler.waiters.splice(0)) waiter.resolve([]);
+}
