@@ -1,0 +1,5 @@
+/** Entry of the command `switchd`. */
+
+import { main } from './main.js';
+
+process.exitCode = await main(process.argv.slice(2));

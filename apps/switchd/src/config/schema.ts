@@ -1,0 +1,79 @@
+/** The shape of switchd's configuration. One schema: what it accepts is what the README documents. */
+
+import { z } from 'zod';
+import { LEARNING_DEFAULTS } from '../learning/planner.js';
+
+export const DEFAULT_RUN_DIR = '/run/etherloom';
+/** The I/O drivers that come with Etherloom. */
+export const DEFAULT_DRIVERS = [
+  '@etherloom/netdev-tap',
+  '@etherloom/netdev-afxdp',
+  '@etherloom/netdev-dummy',
+];
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+const name = z.string().min(1);
+/** Driver options are text on the netdev contract; YAML may write numbers and truth values bare. */
+const optionValue = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+const seconds = z.number().positive();
+const count = z.int().positive();
+
+const port = z.strictObject({
+  name,
+  type: name.optional(),
+  /** Port number; default: the first free one. */
+  number: z.int().min(1).max(65_534).optional(),
+  options: z.record(z.string(), optionValue).default({}),
+});
+
+const datapath = z.strictObject({
+  name,
+  type: name.default('netdev'),
+  ports: z.array(port).default([]),
+});
+
+const learning = z.strictObject({
+  macAge: seconds.default(LEARNING_DEFAULTS.macAge),
+  maxIdle: seconds.default(LEARNING_DEFAULTS.maxIdle),
+  maxMacs: count.default(LEARNING_DEFAULTS.maxMacs),
+  maxFlows: count.default(LEARNING_DEFAULTS.maxFlows),
+});
+
+export const configSchema = z
+  .strictObject({
+    runDir: name.default(DEFAULT_RUN_DIR),
+    logLevel: z.enum(LOG_LEVELS).default('info'),
+    drivers: z.array(name).default(DEFAULT_DRIVERS),
+    datapaths: z.array(datapath).default([]),
+    learning: learning.prefault({}),
+  })
+  .superRefine(({ datapaths }, context) => {
+    const complain = (path: (string | number)[], message: string): void =>
+      context.addIssue({ code: 'custom', path: ['datapaths', ...path], message });
+    // A device belongs to one datapath, and each datapath's local port is a device of its name.
+    const devices = new Map(datapaths.map((dp): [string, string] => [dp.name, `datapath "${dp.name}"`]));
+    const named = new Set<string>();
+    for (const [d, dp] of datapaths.entries()) {
+      if (named.has(dp.name))
+        complain([d, 'name'], 'is the name of two datapaths; choose another for one of them');
+      named.add(dp.name);
+      const numbers = new Set<number>();
+      for (const [p, { name: device, number }] of dp.ports.entries()) {
+        const owner = devices.get(device);
+        if (owner !== undefined)
+          complain([d, 'ports', p, 'name'], `is taken by ${owner} already; choose another name`);
+        devices.set(device, `a port of datapath "${dp.name}"`);
+        if (number !== undefined && numbers.has(number)) {
+          complain(
+            [d, 'ports', p, 'number'],
+            `is the number of two ports of "${dp.name}"; choose another for one of them`,
+          );
+        }
+        if (number !== undefined) numbers.add(number);
+      }
+    }
+  });
+
+export type Config = z.output<typeof configSchema>;
+export type ConfigInput = z.input<typeof configSchema>;
+export type DatapathConfig = Config['datapaths'][number];

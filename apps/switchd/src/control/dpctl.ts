@@ -1,0 +1,41 @@
+/** The `dpctl/*` control commands. */
+
+import { DPCTL_COMMANDS, type DpctlContext, DpctlError, runDpctl } from '@etherloom/cli';
+import { type ControlCommand, formatListing } from './command.js';
+
+/** The name that Open vSwitch's clients and tests expect in front of error lines. */
+const PROGRAM = 'ovs-vswitchd';
+
+/** `changed` is called after each command that may have made or deleted a datapath, before the reply. */
+export function dpctlCommands(context: DpctlContext, changed: () => Promise<void>): ControlCommand[] {
+  const commands = DPCTL_COMMANDS.map((command): ControlCommand => {
+    const changesDatapaths = command.name === 'add-dp' || command.name === 'del-dp';
+    return {
+      name: `dpctl/${command.name}`,
+      usage: command.usage,
+      // Options do not count: the command itself checks what is left without them.
+      minArgs: 0,
+      maxArgs: Number.POSITIVE_INFINITY,
+      async run(args, { errors }) {
+        try {
+          return await runDpctl(command, context, args);
+        } catch (error) {
+          if (!(error instanceof DpctlError)) throw error;
+          throw new Error(errors === 'ovs' ? error.format(PROGRAM) : error.message);
+        } finally {
+          if (changesDatapaths) await changed();
+        }
+      },
+    };
+  });
+  const listing: ControlCommand = {
+    name: 'dpctl/list-commands',
+    usage: '',
+    minArgs: 0,
+    maxArgs: 0,
+    async run() {
+      return { text: formatListing([...commands, listing]) };
+    },
+  };
+  return [...commands, listing];
+}

@@ -1,0 +1,199 @@
+/**
+ * A MAC-learning Ethernet switch on any datapath. It uses nothing but the dpif interface: it receives upcalls, decides,
+ * and answers with flows, so that later packets of the same kind never come up again.
+ *
+ * Everything that changes what the switch knows (planner.ts) runs under one lock, one step after the other: a batch of
+ * upcalls, a slice of a dump, a change of ports. A step plans first and then hands all its operations to the datapath
+ * in one `operate`, so that a packet never meets flows that contradict what the packets before it taught.
+ */
+
+import type { Dpif } from '@etherloom/core';
+import type { Logger } from 'pino';
+import type { MacEntry } from './mac-table.js';
+import { LEARNING_DEFAULTS, type LearningOptions, type Plan, Planner } from './planner.js';
+import { QuietLog } from './quiet-log.js';
+
+/** Upcalls taken at once. */
+const UPCALL_BATCH = 64;
+/** Flows taken from a dump at once: about a millisecond of work. */
+const DUMP_BATCH = 256;
+/** Milliseconds between the end of one sweep over the flow table and the start of the next. */
+const SWEEP_PAUSE = 1000;
+
+/** Lets packets, timers and sockets have their turn. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export interface LearningSwitchInit {
+  /** The switch's own handle; `stop` does not close it. */
+  readonly dpif: Dpif;
+  readonly log: Pick<Logger, 'warn'>;
+  readonly options?: Partial<LearningOptions>;
+  /** Milliseconds on a monotonic clock. */
+  readonly clock?: () => number;
+}
+
+export class LearningSwitch {
+  readonly #dpif: Dpif;
+  readonly #quiet: QuietLog;
+  readonly #clock: () => number;
+  readonly #planner: Planner;
+  readonly #stop = new AbortController();
+  #turn: Promise<unknown> = Promise.resolve();
+  #sweeping: Promise<unknown> = Promise.resolve();
+  #tasks: Promise<unknown> = Promise.resolve();
+
+  constructor({ dpif, log, options, clock = () => performance.now() }: LearningSwitchInit) {
+    this.#dpif = dpif;
+    this.#quiet = new QuietLog(log, clock);
+    this.#clock = clock;
+    this.#planner = new Planner({ ...LEARNING_DEFAULTS, ...options });
+  }
+
+  /** Takes over the upcalls of the datapath. EBUSY when another client has them. */
+  async start(): Promise<void> {
+    await this.#dpif.handlersSet(1);
+    await this.#dpif.recvSet(true);
+    await this.#readPorts();
+    this.#tasks = Promise.all([this.#receive(), this.#watchPorts(), this.#sweepForever()]);
+  }
+
+  /** Stops receiving and waits until nothing is under way. Flows stay; the handle is the caller's to close. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#tasks;
+  }
+
+  /** Names of the ports by number, as the switch knows them. */
+  get ports(): ReadonlyMap<number, string> {
+    return this.#planner.ports;
+  }
+
+  /** Learned stations with their age in milliseconds, those heard last at the end. */
+  stations(): { readonly entry: MacEntry; readonly age: number }[] {
+    const now = this.#clock();
+    return [...this.#planner.stations()]
+      .map((entry) => ({ entry, age: Math.max(now - entry.seen, 0) }))
+      .sort((a, b) => b.age - a.age);
+  }
+
+  /** Forgets all stations, and with them the flows that rest on what was learned. */
+  flush(): Promise<void> {
+    return this.#step((plan) => this.#planner.flush(plan));
+  }
+
+  /**
+   * Goes over the flow table once: flows in use keep their sender young, idle ones are deleted, and so are stations
+   * that were silent for too long. Runs by itself every second; tests call it.
+   */
+  sweep(): Promise<void> {
+    const run = this.#sweeping.then(() => this.#sweepOnce());
+    this.#sweeping = run.catch(() => undefined);
+    return run;
+  }
+
+  async #sweepOnce(): Promise<void> {
+    const planner = this.#planner;
+    if (planner.flows > 0) {
+      const started = this.#clock();
+      const offset = started - (await this.#dpif.now());
+      planner.beginSweep();
+      const dump = this.#dpif.flowDump();
+      try {
+        for (;;) {
+          const flows = await dump.next(DUMP_BATCH);
+          if (flows.length === 0) break;
+          await this.#step((plan) => planner.visit(flows, offset, this.#clock(), plan));
+          await breathe();
+        }
+      } finally {
+        await dump.done();
+      }
+      await this.#step((plan) => planner.endSweep(started, plan));
+    }
+    await this.#step((plan) => planner.expire(this.#clock(), plan));
+  }
+
+  async #receive(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const upcalls = await this.#survive('receiving upcalls', () =>
+        this.#dpif.recvBatch(0, UPCALL_BATCH, signal),
+      );
+      if (upcalls === undefined || upcalls.length === 0) return;
+      await this.#survive('handling upcalls', () =>
+        this.#step((plan) => this.#planner.handle(upcalls, this.#clock(), plan)),
+      );
+      await breathe();
+    }
+  }
+
+  async #watchPorts(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const changed = await this.#survive('watching ports', async () => {
+        await this.#dpif.portPollWait(signal);
+        return (await this.#dpif.portPoll()) !== undefined;
+      });
+      if (changed === undefined) return;
+      if (changed) await this.#survive('reading ports', () => this.#readPorts());
+    }
+  }
+
+  async #sweepForever(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await pause(SWEEP_PAUSE, signal);
+      if (!signal.aborted) await this.#survive('sweeping flows', () => this.sweep());
+    }
+  }
+
+  async #readPorts(): Promise<void> {
+    const ports: [number, string][] = [];
+    for await (const { portNo, name } of this.#dpif.portDump()) ports.push([portNo, name]);
+    ports.sort(([a], [b]) => a - b);
+    await this.#step((plan) => this.#planner.setPorts(new Map(ports), plan));
+  }
+
+  /** Plans alone, then has the operations done as one batch. */
+  #step(decide: (plan: Plan) => void): Promise<void> {
+    const run = this.#turn.then(async () => {
+      const plan: Plan = { ops: [], puts: [] };
+      decide(plan);
+      if (plan.ops.length === 0) return;
+      const results = await this.#dpif.operate(plan.ops);
+      for (const { op, error } of this.#planner.settle(plan, results)) {
+        this.#quiet.warn(op, `${this.#dpif.name}: ${op} failed: ${error.message}`);
+      }
+    });
+    this.#turn = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Runs `work`; a failure is logged, unless the switch is being stopped, and answered with undefined. */
+  async #survive<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!this.#stop.signal.aborted) {
+        const reason = error instanceof Error ? error.message : error;
+        this.#quiet.warn(what, `${this.#dpif.name}: ${what} failed: ${reason}`);
+      }
+      return undefined;
+    }
+  }
+}
+
+/** Waits, but not longer than until `signal` aborts; does not keep the process alive. */
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    timer.unref();
+    signal.addEventListener('abort', done);
+  });
+}

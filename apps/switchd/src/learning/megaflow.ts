@@ -1,0 +1,163 @@
+/**
+ * Between flow keys and the switch: which headers of an upcall the decision reads, and the mask that matches just
+ * them: in_port, Ethernet source and destination, and presence and id of the outer VLAN tag.
+ *
+ * Of a broadcast or IPv6 multicast destination the decision needs two bits only, so that a host needs one flow for all
+ * of them: ARP, neighbour discovery, MLD and the like would otherwise take one each.
+ */
+
+import {
+  ACTION_ATTR,
+  KEY_ATTR,
+  KEY_WORDS,
+  keyToFlow,
+  NlReader,
+  NlWriter,
+  W_ETH,
+  W_IN_PORT,
+  W_PACKET_TYPE,
+  W_RECIRC_ID,
+  W_TYPE_FRAG_PROTO,
+  W_VLAN0,
+  W_VLAN1,
+} from '@etherloom/odp-codec';
+import type { Headers } from './decision.js';
+import { macFromWords } from './mac.js';
+
+/** Bit of a TCI that says "tag present", and the bits of the id. */
+const TAG_PRESENT = 0x1000;
+const VLAN_VID = 0x0fff;
+const TPID_8021Q = 0x8100;
+const TPID_8021AD = 0x88a8;
+/** What the row has for a frame whose type field is a length (802.2): no Ethernet type. */
+const NO_ETH_TYPE = 0x05ff;
+
+// Which mask a key needs: bits of its index in MASKS.
+/** No Ethernet type: a key without one must be matched exactly on that (dpif.h, flow keys). */
+const SHAPE_LLC = 1;
+const SHAPE_TAGGED = 2;
+/** The destination is a locally administered group address. */
+const SHAPE_LOCAL_GROUP = 4;
+/** A second tag, in front of what has no Ethernet type: to say the latter the mask must say the former. */
+const SHAPE_INNER_TAGGED = 8;
+
+/**
+ * Group and local bit, in the first byte of an address. Broadcast (ff) and IPv6 multicast (33) have both set, and so
+ * has no reserved address: whatever else is in them, they are flooded.
+ */
+const LOCAL_GROUP = 0x03;
+
+const MASKS = Array.from({ length: 16 }, (_, shape) => makeMask(shape));
+
+function makeMask(shape: number): Uint8Array {
+  const ethType = shape & SHAPE_LLC ? 0xffff : 0;
+  const out = new NlWriter();
+  out.u32(KEY_ATTR.RECIRC_ID, 0xffff_ffff);
+  out.u32(KEY_ATTR.IN_PORT, 0xffff_ffff);
+  const addresses = new Uint8Array(12).fill(0xff);
+  // struct ovs_key_ethernet: source, then destination.
+  if (shape & SHAPE_LOCAL_GROUP) addresses.fill(0, 6).fill(LOCAL_GROUP, 6, 7);
+  out.put(KEY_ATTR.ETHERNET, addresses);
+  if (shape & SHAPE_TAGGED) {
+    out.be16(KEY_ATTR.ETHERTYPE, 0xffff);
+    out.be16(KEY_ATTR.VLAN, TAG_PRESENT | VLAN_VID);
+    const encap = out.begin(KEY_ATTR.ENCAP);
+    out.be16(KEY_ATTR.ETHERTYPE, ethType);
+    if (shape & SHAPE_INNER_TAGGED) {
+      out.be16(KEY_ATTR.VLAN, TAG_PRESENT);
+      const inner = out.begin(KEY_ATTR.ENCAP);
+      out.be16(KEY_ATTR.ETHERTYPE, ethType);
+      out.end(inner);
+    }
+    out.end(encap);
+  } else {
+    // No VLAN attribute in a mask means: no tag in the packet.
+    out.be16(KEY_ATTR.ETHERTYPE, ethType);
+  }
+  return out.finish();
+}
+
+/** The part of a key that the switch uses. */
+export interface FlowMatch extends Headers {
+  /** The megaflow that the key belongs to. Absent when no flow can be put for the key. */
+  readonly flow?: {
+    /** The bits that the mask matches, as a string: keys with the same tuple belong to the same megaflow. */
+    readonly tuple: string;
+    readonly mask: Uint8Array;
+  };
+}
+
+/** Words of a tuple: in_port, recirc_id, three of Ethernet addresses, the tag, and the shape. */
+const TUPLE_WORDS = 7;
+
+/** Reads keys. Holds one row and one tuple, reused for every key. */
+export class KeyReader {
+  readonly #row = new Int32Array(KEY_WORDS);
+  readonly #tuple = new Int32Array(TUPLE_WORDS);
+  readonly #tupleBytes = Buffer.from(this.#tuple.buffer);
+
+  /** Undefined for a key that is not one of an Ethernet packet. */
+  read(key: Uint8Array): FlowMatch | undefined {
+    const row = this.#row;
+    const { fitness } = keyToFlow(key, row);
+    if (fitness === 'error' || fitness === 'too_little') return readHeaders(key);
+    if (row[W_PACKET_TYPE] !== 0) return undefined;
+    const tag = row[W_VLAN0]!;
+    const tagged = (tag & TAG_PRESENT) !== 0;
+    const innerTagged = (row[W_VLAN1]! & TAG_PRESENT) !== 0;
+    const ethType = row[W_TYPE_FRAG_PROTO]! >>> 16;
+    // Frames that end within a tag: no mask that the datapath takes matches them, and nobody sends many.
+    if ((ethType === TPID_8021Q || ethType === TPID_8021AD) && !innerTagged) return readHeaders(key);
+    const llc = ethType === NO_ETH_TYPE;
+    const localGroup = ((row[W_ETH]! >>> 24) & LOCAL_GROUP) === LOCAL_GROUP;
+    let shape = 0;
+    if (tagged) shape |= SHAPE_TAGGED;
+    if (llc) shape |= SHAPE_LLC;
+    if (llc && innerTagged) shape |= SHAPE_INNER_TAGGED;
+    if (localGroup) shape |= SHAPE_LOCAL_GROUP;
+    const tuple = this.#tuple;
+    tuple[0] = row[W_IN_PORT]!;
+    tuple[1] = row[W_RECIRC_ID]!;
+    tuple[2] = localGroup ? LOCAL_GROUP << 24 : row[W_ETH]!;
+    tuple[3] = localGroup ? row[W_ETH + 1]! & 0xffff : row[W_ETH + 1]!;
+    tuple[4] = row[W_ETH + 2]!;
+    tuple[5] = tagged ? (tag & 0xffff_0000) | (tag & (TAG_PRESENT | VLAN_VID)) : 0;
+    tuple[6] = shape;
+    return {
+      inPort: row[W_IN_PORT]! >>> 0,
+      vlan: tagged ? tag & VLAN_VID : 0,
+      dst: macFromWords(row[W_ETH]! >>> 16, (row[W_ETH]! << 16) | (row[W_ETH + 1]! >>> 16)),
+      src: macFromWords(row[W_ETH + 1]!, row[W_ETH + 2]!),
+      flow: { tuple: this.#tupleBytes.toString('latin1'), mask: MASKS[shape]! },
+    };
+  }
+}
+
+/**
+ * The headers of a key that is no valid flow key, as damaged packets have them (a cut-off MPLS label stack): no flow can
+ * be put for them, but a switch has no business with what is behind the addresses, and forwards them.
+ */
+function readHeaders(key: Uint8Array): FlowMatch | undefined {
+  const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
+  const reader = new NlReader(key);
+  let inPort: number | undefined;
+  let addresses: number | undefined;
+  let vlan = 0;
+  while (reader.next()) {
+    if (reader.type === KEY_ATTR.IN_PORT && reader.length === 4) inPort = view.getUint32(reader.offset, true);
+    else if (reader.type === KEY_ATTR.ETHERNET && reader.length === 12) addresses = reader.offset;
+    else if (reader.type === KEY_ATTR.VLAN && reader.length === 2)
+      vlan = view.getUint16(reader.offset) & VLAN_VID;
+  }
+  if (inPort === undefined || addresses === undefined) return undefined;
+  // struct ovs_key_ethernet: source, then destination.
+  const mac = (at: number): number => macFromWords(view.getUint16(at), view.getUint32(at + 2));
+  return { inPort, vlan, src: mac(addresses), dst: mac(addresses + 6) };
+}
+
+/** Actions that output to each of `ports`, as Netlink attributes. */
+export function outputActions(ports: readonly number[]): Uint8Array {
+  const out = new NlWriter(8 * ports.length);
+  for (const port of ports) out.u32(ACTION_ATTR.OUTPUT, port);
+  return out.finish();
+}

@@ -1,0 +1,262 @@
+/**
+ * The memory of a learning switch and its rules: what upcalls, dumped flows and port changes teach, and which
+ * operations on the datapath follow. It only plans: all calls are synchronous, time comes in, operations go out.
+ */
+
+import {
+  type DpifError,
+  type DpifOp,
+  type Flow,
+  FP_CREATE,
+  type OpResult,
+  type Upcall,
+} from '@etherloom/core';
+import { DROP, decide, FLOOD } from './decision.js';
+import { FlowIndex, type FlowRecord } from './flow-index.js';
+import { isGroup } from './mac.js';
+import { type MacEntry, MacTable } from './mac-table.js';
+import { type FlowMatch, KeyReader, outputActions } from './megaflow.js';
+
+export interface LearningOptions {
+  /** Seconds after which a silent station is forgotten. */
+  readonly macAge: number;
+  /** Seconds after which an unused flow is deleted. */
+  readonly maxIdle: number;
+  readonly maxMacs: number;
+  /** Flows that the switch installs at most; packets beyond are forwarded one by one. */
+  readonly maxFlows: number;
+}
+
+export const LEARNING_DEFAULTS: LearningOptions = {
+  macAge: 300,
+  maxIdle: 10,
+  maxMacs: 8192,
+  maxFlows: 200_000,
+};
+
+/** Operations for one `operate`, in order: deletions before the put and the put before the packet that led to them. */
+export interface Plan {
+  readonly ops: DpifOp[];
+  /** By index of the operation: the flow that a put is for. */
+  readonly puts: (Put | undefined)[];
+}
+
+interface Put {
+  readonly record: FlowRecord;
+  readonly key: Uint8Array;
+  /** The flow is new to the index too. */
+  readonly isNew: boolean;
+}
+
+/** An operation that failed though nothing says that it may. */
+export interface Trouble {
+  readonly op: DpifOp['type'];
+  readonly error: DpifError;
+}
+
+const NO_ACTIONS = new Uint8Array(0);
+
+export class Planner {
+  readonly #options: LearningOptions;
+  readonly #macs: MacTable;
+  readonly #flows = new FlowIndex();
+  readonly #reader = new KeyReader();
+  /** Actions that flood, by input port, and that output, by output port. */
+  readonly #floods = new Map<number, Uint8Array>();
+  readonly #outputs = new Map<number, Uint8Array>();
+  #ports: ReadonlyMap<number, string> = new Map();
+  #batch = 0;
+  #sweep = 0;
+
+  constructor(options: LearningOptions) {
+    this.#options = options;
+    this.#macs = new MacTable({ maxEntries: options.maxMacs, maxAge: options.macAge * 1000 });
+  }
+
+  /** Names of the ports by number. */
+  get ports(): ReadonlyMap<number, string> {
+    return this.#ports;
+  }
+
+  stations(): Iterable<MacEntry> {
+    return this.#macs.entries();
+  }
+
+  /** Number of flows that the switch believes to be installed. */
+  get flows(): number {
+    return this.#flows.size;
+  }
+
+  /** Answers upcalls: learns, and puts flows and sends packets. */
+  handle(upcalls: readonly Upcall[], now: number, plan: Plan): void {
+    this.#batch++;
+    for (const { type, key, packet } of upcalls) {
+      // Action upcalls are answers to flows that someone else installed: whoever did may want to see them, not we.
+      if (type !== 'miss') continue;
+      const match = this.#reader.read(key);
+      if (match === undefined) continue;
+      // A packet of a port that is gone, or so new that the switch has yet to hear of it, passes but leaves no trace.
+      const settled = this.#ports.has(match.inPort);
+      if (settled && !isGroup(match.src)) this.#learn(match, now, plan);
+      const out = decide(match, this.#macs);
+      const actions = this.#actions(out, match.inPort);
+      if (settled) this.#install(match, key, actions, out === FLOOD, now, plan);
+      if (actions.length > 0) plan.ops.push({ type: 'execute', packet, actions, metadata: key });
+    }
+  }
+
+  /** The ports are now these, by number. */
+  setPorts(ports: ReadonlyMap<number, string>, plan: Plan): void {
+    const before = this.#ports;
+    const gone = [...before.keys()].filter((portNo) => ports.get(portNo) !== before.get(portNo));
+    const came = [...ports.keys()].some((portNo) => before.get(portNo) !== ports.get(portNo));
+    if (gone.length === 0 && !came) return;
+    this.#ports = ports;
+    this.#floods.clear();
+    this.#outputs.clear();
+    for (const portNo of gone) {
+      for (const entry of this.#macs.removePort(portNo)) this.#forget(entry, plan);
+    }
+    for (const record of this.#flows.all()) {
+      if (record.flood || gone.includes(record.inPort)) this.#delete(plan, record);
+    }
+  }
+
+  /** Begins to go over the flow table; `visit` and `endSweep` follow. */
+  beginSweep(): void {
+    this.#sweep++;
+  }
+
+  /**
+   * Flows of a dump: those in use keep their sender young, idle ones go. `offset` is what to add to the datapath's time
+   * to get `now`'s.
+   */
+  visit(flows: readonly Flow[], offset: number, now: number, plan: Plan): void {
+    for (const flow of flows) {
+      const match = this.#reader.read(flow.key);
+      const record = match?.flow && this.#flows.get(match.flow.tuple);
+      // Flows that others added are none of our business.
+      if (record === undefined || Buffer.compare(record.key, flow.key) !== 0) continue;
+      record.sweep = this.#sweep;
+      if (flow.stats.used > 0) record.used = Math.max(record.used, flow.stats.used + offset);
+      this.#macs.refresh(record.vlan, record.src, record.inPort, record.used);
+      if (now - record.used > this.#options.maxIdle * 1000) this.#delete(plan, record);
+    }
+  }
+
+  /** The whole table was visited since `started`. */
+  endSweep(started: number, plan: Plan): void {
+    // What the dump did not show was deleted by somebody else. Deleting it costs little and leaves nothing to chance.
+    for (const record of this.#flows.all()) {
+      if (record.sweep < this.#sweep && record.installed < started) this.#delete(plan, record);
+    }
+  }
+
+  /** Forgets stations that were silent for too long. */
+  expire(now: number, plan: Plan): void {
+    for (const entry of this.#macs.expire(now)) this.#forget(entry, plan);
+  }
+
+  /** Forgets all stations, and with them the flows that rest on what was learned. */
+  flush(plan: Plan): void {
+    this.#macs.clear();
+    for (const record of this.#flows.all()) this.#delete(plan, record);
+  }
+
+  /** Takes note of how the operations of `plan` went; returns what went wrong. */
+  settle(plan: Plan, results: readonly OpResult[]): Trouble[] {
+    const trouble: Trouble[] = [];
+    for (let i = 0; i < results.length; i++) {
+      const op = plan.ops[i]!;
+      const put = plan.puts[i];
+      const { error } = results[i]!;
+      if (error === undefined) {
+        if (put !== undefined) put.record.key = put.key;
+      } else if (!this.#expected(op, put, error)) {
+        trouble.push({ op: op.type, error });
+      }
+    }
+    return trouble;
+  }
+
+  /** Handles the failures that are part of ordinary life. */
+  #expected(op: DpifOp, put: Put | undefined, error: DpifError): boolean {
+    // Somebody deleted the flow before us.
+    if (op.type === 'flowDel') return error.code === 'ENOENT';
+    if (put === undefined) return false;
+    // The packet came up before the flow that an earlier batch had put was there: the flow is ours.
+    if (error.code === 'EEXIST' && !put.isNew) return true;
+    this.#flows.remove(put.record);
+    // Somebody else's flow, installed after the packet came up, covers it: theirs stays.
+    return error.code === 'EEXIST';
+  }
+
+  /** Learns where the sender is; deletes the flows that rest on its having been elsewhere or nowhere. */
+  #learn({ vlan, src, inPort }: FlowMatch, now: number, plan: Plan): void {
+    const learned = this.#macs.learn(vlan, src, inPort, now);
+    if (learned.kind === 'known') return;
+    for (const record of this.#flows.to(vlan, src)) this.#delete(plan, record);
+    if (learned.kind === 'moved') {
+      for (const record of this.#flows.from(vlan, src)) {
+        if (record.inPort !== inPort) this.#delete(plan, record);
+      }
+    } else if (learned.evicted !== undefined) {
+      this.#forget(learned.evicted, plan);
+    }
+  }
+
+  /** Puts the megaflow for `match`, unless there can be none or this batch did already. */
+  #install(
+    match: FlowMatch,
+    key: Uint8Array,
+    actions: Uint8Array,
+    flood: boolean,
+    now: number,
+    plan: Plan,
+  ): void {
+    if (match.flow === undefined) return;
+    const { inPort, vlan, src, dst } = match;
+    const { tuple, mask } = match.flow;
+    const batch = this.#batch;
+    let record = this.#flows.get(tuple);
+    const isNew = record === undefined;
+    if (record === undefined) {
+      if (this.#flows.size >= this.#options.maxFlows) return;
+      const sweep = this.#sweep;
+      record = { tuple, inPort, vlan, src, dst, flood, key, installed: now, used: now, batch, sweep };
+      this.#flows.add(record);
+    } else {
+      if (record.batch === batch) return;
+      // Its flow was deleted behind our back, or this packet came up before it was there: put it again, under this key.
+      record.batch = batch;
+      record.used = now;
+    }
+    plan.puts[plan.ops.length] = { record, key, isNew };
+    plan.ops.push({ type: 'flowPut', flags: FP_CREATE, key, mask, actions });
+  }
+
+  #delete(plan: Plan, record: FlowRecord): void {
+    this.#flows.remove(record);
+    plan.ops.push({ type: 'flowDel', key: record.key });
+  }
+
+  /** A station left the MAC table: so must the flows that lead to it, and those that would keep it from being learned again. */
+  #forget({ vlan, mac }: MacEntry, plan: Plan): void {
+    for (const record of this.#flows.to(vlan, mac)) this.#delete(plan, record);
+    for (const record of this.#flows.from(vlan, mac)) this.#delete(plan, record);
+  }
+
+  /** The actions for what `decide` said of a packet from `inPort`; made once, until the ports change. */
+  #actions(out: number, inPort: number): Uint8Array {
+    if (out === DROP) return NO_ACTIONS;
+    const [cache, port] = out === FLOOD ? [this.#floods, inPort] : [this.#outputs, out];
+    let actions = cache.get(port);
+    if (actions === undefined) {
+      actions = outputActions(
+        out === FLOOD ? [...this.#ports.keys()].filter((other) => other !== inPort) : [out],
+      );
+      cache.set(port, actions);
+    }
+    return actions;
+  }
+}

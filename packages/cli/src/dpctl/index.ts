@@ -1,0 +1,58 @@
+/** dpctl: Open vSwitch's datapath control commands over the dpif contract. */
+
+import { type DpctlCommand, type DpctlContext, DpctlError, type DpctlResult } from './command.js';
+import { DATAPATH_COMMANDS } from './datapaths.js';
+import { DUMP_FLOWS_COMMANDS } from './dump-flows.js';
+import { FLOW_COMMANDS } from './flows.js';
+import { splitOptions } from './options.js';
+import { PORT_COMMANDS } from './ports.js';
+import { SHOW_COMMANDS } from './show.js';
+
+export {
+  type DpctlCommand,
+  type DpctlContext,
+  DpctlError,
+  type DpctlFailure,
+  type DpctlResult,
+} from './command.js';
+export { DuplicateOptionError, type InterfaceSpec, parseInterface } from './iface.js';
+export { datapathNames } from './open.js';
+export { type DatapathView, formatDatapath, type PortView } from './show.js';
+
+/** All commands, in the order in which help lists them. */
+export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
+  ...DATAPATH_COMMANDS,
+  ...PORT_COMMANDS,
+  ...SHOW_COMMANDS,
+  ...DUMP_FLOWS_COMMANDS,
+  ...FLOW_COMMANDS,
+];
+
+/** Open vSwitch's words for a wrong number of arguments; undefined when it is right. `name` is as the caller typed it. */
+export function arityError(
+  name: string,
+  count: number,
+  { minArgs, maxArgs }: { readonly minArgs: number; readonly maxArgs: number },
+): string | undefined {
+  if (count < minArgs) return `"${name}" command requires at least ${minArgs} arguments`;
+  if (count > maxArgs) return `"${name}" command takes at most ${maxArgs} arguments`;
+  return undefined;
+}
+
+/**
+ * Runs `command` with options and arguments as typed. Options do not count as arguments (in Open vSwitch they do, which
+ * makes `mod-flow --may-create DP FLOW ACTIONS` impossible). Rejects with a `DpctlError`.
+ */
+export async function runDpctl(
+  command: DpctlCommand,
+  context: DpctlContext,
+  argv: readonly string[],
+): Promise<DpctlResult> {
+  const { options, args } = splitOptions(argv);
+  const wrong = arityError(`dpctl/${command.name}`, args.length, command);
+  if (wrong !== undefined) {
+    const sentence = `${wrong.replace('dpctl/', '')}: ${command.name} ${command.usage}`;
+    throw new DpctlError([{ shape: wrong, sentence, bare: true }]);
+  }
+  return command.run(context, args, options);
+}

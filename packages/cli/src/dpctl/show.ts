@@ -1,0 +1,141 @@
+/** dpctl: show. What it finds out about a datapath, and Open vSwitch's layout of it. */
+
+import { type Dpif, type NetdevStats, toDpifError } from '@etherloom/core';
+import { type DpctlCommand, type DpctlContext, Report } from './command.js';
+import { datapathNames, withNamed } from './open.js';
+
+/** One port as `show` reports it. Absent members are unknown, never 0. */
+export type PortView = {
+  readonly number: number;
+  readonly name: string;
+  readonly type: string;
+  readonly config: { readonly [option: string]: string };
+  /** Packets not delivered, by code of the drop reason; only reasons that occurred. */
+  readonly drops: { readonly [code: string]: number };
+  readonly stats: { readonly [counter: string]: number };
+};
+
+/** One datapath as `show` reports it. */
+export type DatapathView = {
+  readonly name: string;
+  readonly lookups: { readonly hit: number; readonly missed: number; readonly lost: number };
+  readonly flows: number;
+  readonly masks?: { readonly hit: number; readonly total: number };
+  readonly cache?: { readonly hit: number };
+  readonly ports: readonly PortView[];
+};
+
+const show: DpctlCommand = {
+  name: 'show',
+  usage: '[-s] [dp...]',
+  minArgs: 0,
+  maxArgs: Number.POSITIVE_INFINITY,
+  async run(context, args, options) {
+    const report = new Report();
+    const views: DatapathView[] = [];
+    const names = args.length > 0 ? args : await datapathNames(context.dpifs);
+    for (const name of names) {
+      await withNamed(context, report, name, `opening datapath ${name} failed`, async (dpif) => {
+        try {
+          const view = await viewDatapath(context, dpif);
+          views.push(view);
+          report.print(formatDatapath(view, options.statistics));
+        } catch (error) {
+          report.failWith(`${dpif.name}: failed to get its state`, toDpifError(error));
+        }
+      });
+    }
+    return report.result({ datapaths: views });
+  },
+};
+
+async function viewDatapath(context: DpctlContext, dpif: Dpif): Promise<DatapathView> {
+  const { hit, missed, lost, flows, maskHit, masks, cacheHit } = await dpif.getDpStats();
+  const ports: PortView[] = [];
+  for await (const { portNo, name, type } of dpif.portDump()) {
+    const netdev = await context.netdevs.find(name);
+    ports.push({
+      number: portNo,
+      name,
+      type,
+      config: { ...(await netdev?.getConfig()) },
+      drops: { ...(await dpif.portGetDrops(portNo)) },
+      stats: present((await netdev?.getStats()) ?? {}),
+    });
+  }
+  ports.sort((a, b) => a.number - b.number);
+  return {
+    name: dpif.name,
+    lookups: { hit, missed, lost },
+    flows,
+    ...(maskHit === undefined || masks === undefined ? {} : { masks: { hit: maskHit, total: masks } }),
+    ...(cacheHit === undefined ? {} : { cache: { hit: cacheHit } }),
+    ports,
+  };
+}
+
+/** Without the members that are there but undefined: JSON has none. */
+function present(stats: NetdevStats): { readonly [counter: string]: number } {
+  const found: Record<string, number> = {};
+  for (const [counter, value] of Object.entries(stats)) {
+    if (typeof value === 'number') found[counter] = value;
+  }
+  return found;
+}
+
+/** Open vSwitch's layout, each line ended; `statistics` adds the counters of each port. */
+export function formatDatapath(view: DatapathView, statistics: boolean): string {
+  const { hit, missed, lost } = view.lookups;
+  const lookups = hit + missed;
+  const lines = [
+    `${view.name}:`,
+    `  lookups: hit:${hit} missed:${missed} lost:${lost}`,
+    `  flows: ${view.flows}`,
+  ];
+  if (view.masks !== undefined) {
+    const average = lookups === 0 ? 0 : view.masks.hit / lookups;
+    lines.push(`  masks: hit:${view.masks.hit} total:${view.masks.total} hit/pkt:${average.toFixed(2)}`);
+  }
+  if (view.cache !== undefined) {
+    const rate = lookups === 0 ? 0 : (view.cache.hit / lookups) * 100;
+    lines.push(`  cache: hit:${view.cache.hit} hit-rate:${rate.toFixed(2)}%`);
+  }
+  for (const port of view.ports) {
+    lines.push(`  port ${port.number}: ${port.name}${formatType(port)}`);
+    if (statistics) lines.push(...formatStats(port.stats));
+  }
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function formatType({ type, config }: PortView): string {
+  if (type === 'system') return '';
+  const options = Object.keys(config)
+    .sort()
+    .map((key) => `${key}=${config[key]}`);
+  return options.length === 0 ? ` (${type})` : ` (${type}: ${options.join(', ')})`;
+}
+
+function formatStats(stats: PortView['stats']): string[] {
+  const count = (counter: keyof NetdevStats): string => String(stats[counter] ?? '?');
+  return [
+    `    RX packets:${count('rxPackets')} errors:${count('rxErrors')} dropped:${count('rxDropped')} overruns:${count('rxOverErrors')} frame:${count('rxFrameErrors')}`,
+    `    TX packets:${count('txPackets')} errors:${count('txErrors')} dropped:${count('txDropped')} aborted:${count('txAbortedErrors')} carrier:${count('txCarrierErrors')}`,
+    `    collisions:${count('collisions')}`,
+    `    RX bytes:${count('rxBytes')}${humanSize(stats.rxBytes)}  TX bytes:${count('txBytes')}${humanSize(stats.txBytes)}`,
+    // What a port's upcalls cost is not part of the datapath interface.
+    '    UPCALL packets:? errors:?',
+  ];
+}
+
+const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'];
+
+/** ` (1.2 KiB)`; nothing below 1024. */
+function humanSize(bytes: number | undefined): string {
+  if (bytes === undefined || bytes < 1024) return '';
+  let size = bytes / 1024;
+  let unit = 0;
+  for (; size >= 1024 && unit < UNITS.length - 1; unit++) size /= 1024;
+  return ` (${size.toFixed(1)} ${UNITS[unit]})`;
+}
+
+export const SHOW_COMMANDS: readonly DpctlCommand[] = [show];

@@ -1,0 +1,12 @@
+/**
+ * @etherloom/cli: dpctl, Open vSwitch's datapath control commands, over the dpif contract; the control protocol that
+ * carries them (unixctl); and the command `etherloom`, which drives a running switchd with both.
+ */
+
+export * from './dpctl/index.js';
+export { main as etherloom, type Streams } from './etherloom/main.js';
+export type { Screen } from './etherloom/render.js';
+export { type FdbEntry, formatFdb } from './fdb.js';
+export * from './unixctl/client.js';
+export * from './unixctl/protocol.js';
+export * from './unixctl/splitter.js';
