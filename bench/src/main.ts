@@ -1,4 +1,4 @@
-/** `npm run bench [-- SCENARIO...] [--quick] [--json FILE]`: runs scenarios and prints their figures. */
+/** `npm run bench [-- SCENARIO...] [--quick] [--peers] [--json FILE]`: runs scenarios and prints their figures. */
 
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -10,7 +10,11 @@ import { forward } from './scenarios/forward.js';
 
 const SCENARIOS: readonly Scenario[] = [forward, codec];
 
-const USAGE = `usage: npm run bench -- [SCENARIO...] [--quick] [--json FILE]
+const USAGE = `usage: npm run bench -- [SCENARIO...] [--quick] [--peers] [--json FILE]
+
+  --quick      fewer and shorter rounds: indicative only
+  --peers      measure other implementations too; as root, install those that are missing
+  --json FILE  write the figures to FILE as well
 
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
 `;
@@ -59,7 +63,12 @@ function print(rows: readonly Row[]): void {
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { quick: { type: 'boolean' }, json: { type: 'string' }, help: { type: 'boolean' } },
+    options: {
+      quick: { type: 'boolean' },
+      peers: { type: 'boolean' },
+      json: { type: 'string' },
+      help: { type: 'boolean' },
+    },
   });
   const unknown = positionals.find((name) => SCENARIOS.every((scenario) => scenario.name !== name));
   if (unknown !== undefined) throw new TypeError(`unknown scenario "${unknown}"\n\n${USAGE}`);
@@ -72,7 +81,7 @@ async function main(): Promise<number> {
   const rows: Row[] = [];
   for (const scenario of chosen) {
     console.error(`bench: ${scenario.name}: ${scenario.about}`);
-    rows.push(...(await scenario.run({ quick: values.quick === true })));
+    rows.push(...(await scenario.run({ quick: values.quick === true, peers: values.peers === true })));
   }
   print(rows);
   if (values.json !== undefined) {

@@ -18,6 +18,8 @@ export interface Row {
 export interface Options {
   /** Fewer and shorter rounds: indicative only. */
   readonly quick: boolean;
+  /** Measure other implementations too, and install them when they are missing. */
+  readonly peers: boolean;
 }
 
 export interface Scenario {

@@ -76,7 +76,7 @@ export function checkHotFiles() {
         /^import (?!type)(?!\{(?:\s*type\s[^,}]+,?)*\s*\})[^;]*from '(\.[^']+)'/gm,
       )) {
         const target = match[1];
-        if (!/\.hot\.js$|fields\.js$|arena\.js$|drops\.js$|netdev\.js$|constants\.js$/.test(target)) {
+        if (!/\.hot\.js$|fields\.js$|arena\.js$|drops\.js$|netdev\.js$|program\.js$/.test(target)) {
           problems.push(`${relative(root, file)} imports ${target}, which is neither hot nor constants`);
         }
       }

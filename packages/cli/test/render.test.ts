@@ -2,8 +2,9 @@
 
 import { expect, it } from 'vitest';
 import { renderFdb, renderShow } from '../src/etherloom/render.js';
+import type { DatapathView } from '../src/index.js';
 
-const view = {
+const view: DatapathView = {
   name: 'netdev@br0',
   lookups: { hit: 5, missed: 2, lost: 1 },
   flows: 2,

@@ -8,7 +8,7 @@
 
 import { statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { cac } from 'cac';
+import { parseArgs } from 'node:util';
 import { VECTOR_FILES } from './files.js';
 import { VectorError } from './record.js';
 import { type FileResult, findVectorFile, runVectorFile } from './run.js';
@@ -73,30 +73,29 @@ function conformance(directory: string, report: string | undefined): boolean {
   return results.every((result) => result.failures.length === 0);
 }
 
-function main(argv: readonly string[]): number {
-  const cli = cac('conformance');
-  let status = 0;
-  cli
-    .command('[directory]', 'Check the vector files in a directory, by default the vectors of the project')
-    .option('--report <file>', 'Write all results as JSON to this file')
-    .action((directory: string | undefined, options: { report?: unknown }) => {
-      const { report } = options;
-      if (Array.isArray(report)) throw new VectorError('--report was given more than once: give one file');
-      // cac turns a name that looks like a number into one.
-      const path = report === undefined ? undefined : String(report);
-      status = conformance(directory ?? OWN_VECTORS, path) ? 0 : 1;
-    });
-  cli.help();
+const USAGE = `usage: npm run conformance -- [DIR] [--report FILE]
+
+Holds the packages against the vector files in DIR, by default the project's own vectors.
+--report FILE   writes all results as JSON`;
+
+function main(): number {
   try {
-    cli.parse([...argv]);
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { report: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    });
+    if (values.help === true) {
+      console.log(USAGE);
+      return 0;
+    }
+    if (positionals.length > 1) throw new VectorError(`give one directory, not ${positionals.length}`);
+    return conformance(positionals[0] ?? OWN_VECTORS, values.report) ? 0 : 1;
   } catch (error) {
-    // VectorError is ours, CACError a usage error; both messages are meant for people.
-    if (!(error instanceof VectorError) && !(error instanceof Error && error.name === 'CACError'))
-      throw error;
+    // VectorError is ours, a TypeError that of parseArgs; both messages are meant for people.
+    if (!(error instanceof VectorError) && !(error instanceof TypeError)) throw error;
     console.error(`conformance: ${error.message}`);
-    status = 2;
+    return 2;
   }
-  return status;
 }
 
-process.exitCode = main(process.argv);
+process.exitCode = main();

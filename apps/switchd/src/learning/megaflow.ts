@@ -27,8 +27,6 @@ import { macFromWords } from './mac.js';
 /** Bit of a TCI that says "tag present", and the bits of the id. */
 const TAG_PRESENT = 0x1000;
 const VLAN_VID = 0x0fff;
-const TPID_8021Q = 0x8100;
-const TPID_8021AD = 0x88a8;
 /** What the row has for a frame whose type field is a length (802.2): no Ethernet type. */
 const NO_ETH_TYPE = 0x05ff;
 
@@ -87,6 +85,9 @@ export interface FlowMatch extends Headers {
   };
 }
 
+/** A tag's word has the Ethernet type that announces it, but no tag: the frame ended. */
+const isCutOff = (tag: number): boolean => tag !== 0 && (tag & TAG_PRESENT) === 0;
+
 /** Words of a tuple: in_port, recirc_id, three of Ethernet addresses, the tag, and the shape. */
 const TUPLE_WORDS = 7;
 
@@ -104,16 +105,15 @@ export class KeyReader {
     if (row[W_PACKET_TYPE] !== 0) return undefined;
     const tag = row[W_VLAN0]!;
     const tagged = (tag & TAG_PRESENT) !== 0;
-    const innerTagged = (row[W_VLAN1]! & TAG_PRESENT) !== 0;
-    const ethType = row[W_TYPE_FRAG_PROTO]! >>> 16;
+    const inner = row[W_VLAN1]!;
     // Frames that end within a tag: no mask that the datapath takes matches them, and nobody sends many.
-    if ((ethType === TPID_8021Q || ethType === TPID_8021AD) && !innerTagged) return readHeaders(key);
-    const llc = ethType === NO_ETH_TYPE;
+    if (isCutOff(tag) || isCutOff(inner)) return readHeaders(key);
+    const llc = row[W_TYPE_FRAG_PROTO]! >>> 16 === NO_ETH_TYPE;
     const localGroup = ((row[W_ETH]! >>> 24) & LOCAL_GROUP) === LOCAL_GROUP;
     let shape = 0;
     if (tagged) shape |= SHAPE_TAGGED;
     if (llc) shape |= SHAPE_LLC;
-    if (llc && innerTagged) shape |= SHAPE_INNER_TAGGED;
+    if (llc && inner !== 0) shape |= SHAPE_INNER_TAGGED;
     if (localGroup) shape |= SHAPE_LOCAL_GROUP;
     const tuple = this.#tuple;
     tuple[0] = row[W_IN_PORT]!;

@@ -1,4 +1,4 @@
-/** What `compileActions` makes of an action list, and who takes part in running it. Types only. */
+/** What `compileActions` makes of an action list, and who takes part in running it. Types and constants. */
 
 import type { PacketState } from '../packet/modify.hot.js';
 

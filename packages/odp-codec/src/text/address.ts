@@ -95,9 +95,12 @@ export function readIpv4(text: string, into: Uint8Array, at = 0): boolean {
   return part === 4;
 }
 
+/** What is read of an IPv6 address: bytes up to the one that is being read. */
+const groups = new Uint8Array(16);
+
 /** Reads an IPv6 address as inet_pton(3) does into `into[at, at + 16)`; false for anything else. */
 export function readIpv6(text: string, into: Uint8Array, at = 0): boolean {
-  const out = new Uint8Array(16);
+  const out = groups;
   let filled = 0;
   let gap = -1;
   let i = 0;
