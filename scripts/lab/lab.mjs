@@ -37,6 +37,9 @@ const alive = (pid) => {
 
 /** A host: a namespace with one TAP port of the switch as its network card. */
 class Host {
+  /** Programs inside that have not ended. */
+  #children = new Set();
+
   constructor(lab, number) {
     this.netns = `el${lab.id}-h${number}`;
     this.port = `h${number}`;
@@ -46,22 +49,15 @@ class Host {
   /** Runs a program inside to its end; resolves to its output. */
   run(file, args) {
     return new Promise((resolve, reject) => {
-      const child = spawn('ip', ['netns', 'exec', this.netns, file, ...args], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
+      const child = this.#spawn(file, args, 'pipe');
       let out = '';
       let problems = '';
       child.stdout.on('data', (data) => (out += data));
       child.stderr.on('data', (data) => (problems += data));
       child.on('error', reject);
-      child.on('exit', (code) => {
+      child.on('close', (code) => {
         if (code === 0) resolve(out);
-        else
-          reject(
-            new UserError(
-              `in host ${this.port}: ${file} ${args.join(' ')} exited with ${code}: ${problems.trim()}`,
-            ),
-          );
+        else reject(this.#failure(file, args, code, problems));
       });
     });
   }
@@ -70,18 +66,35 @@ class Host {
     return JSON.parse(await this.run(file, args));
   }
 
-  /** Starts a program inside that runs until teardown; resolves when it said its first word. */
+  /** Starts a program inside that runs until `stop`; resolves when it said its first word. */
   start(file, args) {
     return new Promise((resolve, reject) => {
-      const child = spawn('ip', ['netns', 'exec', this.netns, file, ...args], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      child.stdout.once('data', () => resolve(child));
+      const child = this.#spawn(file, args, 'inherit');
+      child.stdout.once('data', resolve);
       child.once('error', reject);
-      child.once('exit', (code) =>
-        reject(new UserError(`in host ${this.port}: ${file} ${args.join(' ')} exited with ${code}`)),
-      );
+      child.once('exit', (code) => reject(this.#failure(file, args, code, '')));
     });
+  }
+
+  /** Ends all programs inside. */
+  stop() {
+    for (const child of this.#children) child.kill('SIGTERM');
+  }
+
+  #spawn(file, args, stderr) {
+    // ip replaces itself by the program, so the child's pid is the program's.
+    const child = spawn('ip', ['netns', 'exec', this.netns, file, ...args], {
+      stdio: ['ignore', 'pipe', stderr],
+    });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
+    return child;
+  }
+
+  #failure(file, args, code, problems) {
+    return new UserError(
+      `in host ${this.port}: ${file} ${args.join(' ')} exited with ${code}: ${problems.trim()}`,
+    );
   }
 }
 
@@ -91,7 +104,6 @@ export class Lab {
     this.datapath = `el${this.id}`;
     this.runDir = mkdtempSync(join(tmpdir(), 'etherloom-lab-'));
     this.hosts = [new Host(this, 1), new Host(this, 2)];
-    this.children = [];
     this.pingTool = join(this.runDir, 'icmp-ping');
   }
 
@@ -152,10 +164,8 @@ export class Lab {
     return from.json(this.pingTool, [to.address, String(count), String(intervalUs)]);
   }
 
-  async sink(host, port) {
-    const child = await host.start(process.execPath, [PEER, 'sink', String(port)]);
-    child.removeAllListeners('exit');
-    this.children.push(child);
+  sink(host, port) {
+    return host.start(process.execPath, [PEER, 'sink', String(port)]);
   }
 
   transfer(from, to, port, bytes) {
@@ -177,7 +187,7 @@ export class Lab {
   }
 
   async teardown() {
-    for (const child of this.children) child.kill('SIGTERM');
+    for (const host of this.hosts) host.stop();
     return teardown(this.handle());
   }
 }

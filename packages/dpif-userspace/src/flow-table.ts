@@ -51,9 +51,10 @@ export class FlowTable implements FlowView {
   }
 
   /**
-   * Creates or modifies a flow; returns the statistics before. Nothing changes on failure: EINVAL for a bad key, mask,
-   * action list or flags, EEXIST when the flow is there and may not be modified, or another flow matches its key
-   * already, ENOENT when it is not there and may not be created, EFBIG and ENOSPC as in `Classifier.insert`.
+   * Creates or modifies a flow; returns the statistics before. A flow that is modified gets new actions and keeps its
+   * mask. Nothing changes on failure: EINVAL for a bad key, mask, action list or flags, EEXIST when the flow is there
+   * and may not be modified, or another flow matches its key already, ENOENT when it is not there and may not be
+   * created, EFBIG and ENOSPC as in `Classifier.insert`.
    */
   put(op: FlowPutOp): FlowStats {
     const { flags } = op;

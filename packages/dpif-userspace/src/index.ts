@@ -5,5 +5,4 @@
  * in `.hot.ts`: pipeline (receive, extract, look up, execute) and output (transmit).
  */
 
-export { FdWatcher, type FdWatcherOptions, type WatchHandle } from './fdwait.js';
 export { createUserspaceProvider, type UserspaceLimits, type UserspaceOptions } from './provider.js';

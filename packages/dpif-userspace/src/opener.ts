@@ -126,8 +126,8 @@ export class Opener implements DpifBackend {
     const pacer = new Pacer();
     const results: OpResult[] = [];
     for (const op of ops) {
-      // Called from inside a burst (a device that calls back when it sends): wait until that is over.
-      while (pipeline.busy) await undefined;
+      // Called from inside a burst (by a device that calls back when it sends): microtasks run when that is over.
+      if (pipeline.busy) await undefined;
       results.push(this.#perform(op));
       if ((results.length & 63) === 0) await pacer.pause();
     }

@@ -14,11 +14,14 @@ const listening = (fixture: DpifFixture, ports: number, body: (rig: Rig) => Prom
   });
 
 /** Misses from `port` until the datapath loses some; nobody reads meanwhile. */
-async function flood({ dpif }: Rig, port: RigPort): Promise<void> {
-  const { lost } = await dpif.getDpStats();
+async function flood(rig: Rig, port: RigPort): Promise<void> {
+  const { lost } = await rig.dpif.getDpStats();
   await eventually('a queue that nobody reads overflows', async () => {
-    await port.far.send(Array.from({ length: 64 }, (_, i) => raw(200, i)));
-    return (await dpif.getDpStats()).lost > lost;
+    await rig.process(
+      port,
+      Array.from({ length: 64 }, (_, i) => raw(200, i)),
+    );
+    return (await rig.dpif.getDpStats()).lost > lost;
   });
 }
 
@@ -86,11 +89,13 @@ export const queueCases: readonly DpifCase[] = [
     run: (fixture) =>
       listening(fixture, 3, async (rig) => {
         const [loud, quiet, other] = [rig.ports[0]!, rig.ports[1]!, rig.ports[2]!];
-        await loud.far.send(Array.from({ length: 100 }, (_, i) => raw(60, i)));
-        await quiet.far.send([raw(70, 1), raw(70, 2)]);
-        await other.far.send([raw(80, 1)]);
-        const upcalls = await drain(rig);
-        assert.equal(upcalls.length, 103);
+        await rig.process(
+          loud,
+          Array.from({ length: 100 }, (_, i) => raw(60, i)),
+        );
+        await rig.process(quiet, [raw(70, 1), raw(70, 2)]);
+        await rig.process(other, [raw(80, 1)]);
+        const upcalls = await rig.upcalls(103);
         const pids = await Promise.all([loud, quiet, other].map(({ no }) => rig.dpif.portGetPid(no)));
         const order = upcalls.map(({ pid }) => pids.indexOf(pid));
         assert.deepEqual(
@@ -114,7 +119,7 @@ export const queueCases: readonly DpifCase[] = [
         const [loud, quiet] = [rig.ports[0]!, rig.ports[1]!];
         await flood(rig, loud);
         const { lost } = await rig.dpif.getDpStats();
-        await quiet.far.send([raw(70, 1), raw(70, 2)]);
+        await rig.process(quiet, [raw(70, 1), raw(70, 2)]);
         const pid = await rig.dpif.portGetPid(quiet.no);
         const quietUpcalls = (await drain(rig)).filter((upcall) => upcall.pid === pid);
         samePackets(
@@ -147,7 +152,7 @@ export const queueCases: readonly DpifCase[] = [
           `userspace(pid=${special})`,
         );
         await flood(rig, port);
-        await port.far.send([udp({ to: 3784, from: 1 }), udp({ to: 3784, from: 2 })]);
+        await rig.process(port, [udp({ to: 3784, from: 1 }), udp({ to: 3784, from: 2 })]);
         const upcalls = await drain(rig);
         const specials = upcalls.filter(({ pid }) => pid === special);
         samePackets(
@@ -177,8 +182,8 @@ export const queueCases: readonly DpifCase[] = [
     run: (fixture) =>
       listening(fixture, 2, async (rig) => {
         const [gone, stays] = [rig.ports[0]!, rig.ports[1]!];
-        await gone.far.send([raw(60)]);
-        await stays.far.send([raw(61)]);
+        await rig.process(gone, [raw(60)]);
+        await rig.process(stays, [raw(61)]);
         await rig.late(stays);
         await rig.dpif.portDel(gone.no);
         samePackets(
@@ -193,7 +198,7 @@ export const queueCases: readonly DpifCase[] = [
     cites: 'dpif.h, dpif_recv, dpif_handlers_set',
     run: (fixture) =>
       listening(fixture, 1, async (rig) => {
-        await rig.ports[0]!.far.send([raw(60)]);
+        await rig.process(rig.ports[0]!, [raw(60)]);
         await rig.late(rig.ports[0]!);
         assert.equal(await rig.dpif.recv(1), undefined);
         for (const count of [0, -1, 1.5, Number.NaN]) await rejects('EINVAL', rig.dpif.handlersSet(count));
@@ -261,12 +266,11 @@ export const queueCases: readonly DpifCase[] = [
         const port = rig.ports[0]!;
         await rig.dpif.handlersSet(2);
         await rig.dpif.handlersSet(2);
-        await port.far.send([raw(60)]);
-        await rig.late(port);
+        await rig.process(port, [raw(60)]);
         await rig.dpif.handlersSet(2);
         const waiting = [...(await drain(rig, 0)), ...(await drain(rig, 1))];
         assert.equal(waiting.length, 1);
-        await port.far.send([raw(60)]);
+        await rig.process(port, [raw(60)]);
         await rig.late(port);
         await rig.dpif.handlersSet(1);
         assert.deepEqual(await drain(rig, 0), []);

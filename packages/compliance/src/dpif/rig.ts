@@ -53,6 +53,19 @@ export class Rig {
     return this.dpif.flowPut({ ...flow(key), flags, actions: actions(actionList) });
   }
 
+  /** Sends `packets` into `port` and waits until the datapath has looked all of them up. */
+  async process(port: RigPort, packets: readonly Uint8Array[]): Promise<void> {
+    const lookups = async (): Promise<number> => {
+      const { hit, missed } = await this.dpif.getDpStats();
+      return hit + missed;
+    };
+    const before = await lookups();
+    await port.far.send(packets);
+    await eventually(`${packets.length} packets are looked up`, async () => {
+      return (await lookups()) >= before + packets.length;
+    });
+  }
+
   /** Packets of ours that leave through `port`, when `count` of them have. */
   async arrive(port: RigPort, count: number): Promise<Uint8Array[]> {
     const packets: Uint8Array[] = [];

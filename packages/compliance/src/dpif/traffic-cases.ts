@@ -54,7 +54,7 @@ export const trafficCases: readonly DpifCase[] = [
       Rig.with(fixture, 2, async (rig) => {
         const [a, b] = [rig.ports[0]!, rig.ports[1]!];
         await rig.put(rawFlow(a.no), '');
-        await a.far.send([raw(60), raw(70)]);
+        await rig.process(a, [raw(60), raw(70)]);
         const { packets, bytes } = await rig.seen(rawFlow(a.no), 2);
         assert.deepEqual([packets, bytes], [2, 130]);
         assert.deepEqual(await rig.late(b), []);
@@ -134,8 +134,8 @@ export const trafficCases: readonly DpifCase[] = [
       Rig.with(fixture, 3, async (rig) => {
         const [a, b, c] = three(rig);
         await rig.put(rawFlow(a.no), `${c.no}`);
-        await b.far.send([raw(60, 1)]);
-        await a.far.send([raw(60, 2)]);
+        await rig.process(b, [raw(60, 1)]);
+        await rig.process(a, [raw(60, 2)]);
         samePackets(await rig.arrive(c, 1), [raw(60, 2)]);
         assert.deepEqual(await rig.late(c), []);
       }),
@@ -181,9 +181,7 @@ export const trafficCases: readonly DpifCase[] = [
         const before = await rig.dpif.getDpStats();
         assert.equal(before.flows, 3);
         if (before.masks !== undefined) assert.equal(before.masks, 2);
-        await port.far.send([udp({ from: 1 }), udp({ from: 2 }), raw(60), udp({ from: 3 })]);
-        await rig.seen(rawFlow(port.no), 1);
-        await rig.late(port);
+        await rig.process(port, [udp({ from: 1 }), udp({ from: 2 }), raw(60), udp({ from: 3 })]);
         const after = await rig.dpif.getDpStats();
         assert.ok(after.hit - before.hit >= 3);
         assert.ok(after.missed - before.missed >= 1);
@@ -206,7 +204,7 @@ export const trafficCases: readonly DpifCase[] = [
         await a.far.send([raw(60, 2)]);
         samePackets(await rig.arrive(c, 1), [raw(60, 2)]);
         await rig.dpif.flowDel(flow(rawFlow(a.no)).key);
-        await a.far.send([raw(60, 3)]);
+        await rig.process(a, [raw(60, 3)]);
         assert.deepEqual(await rig.late(c), []);
       }),
   },

@@ -82,8 +82,7 @@ export const upcallCases: readonly DpifCase[] = [
       Rig.with(fixture, 1, async (rig) => {
         const port = rig.ports[0]!;
         const { lost } = await rig.dpif.getDpStats();
-        await port.far.send([raw(60)]);
-        await rig.late(port);
+        await rig.process(port, [raw(60)]);
         assert.equal(await rig.dpif.recv(0), undefined);
         assert.deepEqual(await rig.dpif.recvBatch(0, 10), []);
         await rig.dpif.recvSet(true);
@@ -115,7 +114,7 @@ export const upcallCases: readonly DpifCase[] = [
         assert.deepEqual(await waiting, []);
         await rig.dpif.recvSet(true);
         await rig.dpif.recvSet(true);
-        await rig.ports[0]!.far.send([raw(60)]);
+        await rig.process(rig.ports[0]!, [raw(60)]);
         await rig.late(rig.ports[0]!);
         await rig.dpif.recvSet(false);
         await rig.dpif.recvSet(true);
@@ -133,7 +132,7 @@ export const upcallCases: readonly DpifCase[] = [
         await other.recvSet(false);
         await ports[0]!.far.send([raw(60)]);
         assert.equal((await rig.upcalls(1)).length, 1);
-        await ports[0]!.far.send([raw(61)]);
+        await rig.process(ports[0]!, [raw(61)]);
         assert.equal(await other.recv(0), undefined, 'a handle gets only its own upcalls');
         assert.equal((await rig.upcalls(1)).length, 1);
         await dpif.recvSet(false);
@@ -246,8 +245,7 @@ export const upcallCases: readonly DpifCase[] = [
         await port.far.send([raw(60)]);
         const first = await waiting;
         assert.ok(first.length >= 1);
-        await port.far.send([raw(61), raw(62), raw(63)]);
-        await rig.late(port);
+        await rig.process(port, [raw(61), raw(62), raw(63)]);
         let rest = 0;
         while (rest < 3) {
           const batch = await rig.dpif.recvBatch(0, 2, AbortSignal.timeout(5000));
@@ -267,7 +265,7 @@ export const upcallCases: readonly DpifCase[] = [
     run: (fixture) =>
       listening(fixture, 1, async (rig) => {
         const port = rig.ports[0]!;
-        await port.far.send([raw(60), raw(61)]);
+        await rig.process(port, [raw(60), raw(61)]);
         await rig.late(port);
         await rig.dpif.recvPurge();
         assert.equal(await rig.dpif.recv(0), undefined);

@@ -26,7 +26,7 @@ import type { DpifBackend, DpifProvider } from './provider.js';
 export const MIN_PACKET = 14;
 
 /** Linux's IFNAMSIZ less its terminator. */
-const MAX_PORT_NAME = 15;
+const MAX_NAME = 15;
 
 export class DpifHandle implements Dpif {
   readonly baseName: string;
@@ -85,7 +85,7 @@ export class DpifHandle implements Dpif {
 
   async portAdd(port: PortSpec, portNo?: number): Promise<number> {
     const backend = this.#open();
-    checkPortName(port.name);
+    checkName('port', port.name);
     const wanted = portNo === PORT_NONE ? undefined : portNo;
     if (wanted !== undefined) checkPortNumber(wanted);
     return backend.portAdd(
@@ -240,19 +240,13 @@ function answerHere(op: DpifOp): OpResult | undefined {
   return op.actions.length === 0 ? {} : undefined;
 }
 
-function checkPortName(name: string): void {
-  // What the kernel takes as interface name (dev_valid_name): other datapaths follow, so that names stay portable.
+/** Rejects what the kernel would refuse as interface name (dev_valid_name): all datapaths do, so that names stay portable. */
+export function checkName(what: 'port' | 'datapath', name: string): void {
   if (name === '' || name === '.' || name === '..' || /[\s/:]/.test(name)) {
-    throw new DpifError(
-      'EINVAL',
-      `"${name}" cannot be a port name; it must not be empty or hold spaces, "/" or ":"`,
-    );
+    throw new DpifError('EINVAL', `"${name}" cannot be a ${what} name; it must not be empty or hold spaces, "/" or ":"`);
   }
-  if (new TextEncoder().encode(name).length > MAX_PORT_NAME) {
-    throw new DpifError(
-      'ENAMETOOLONG',
-      `port name "${name}" is longer than ${MAX_PORT_NAME} bytes; choose a shorter one`,
-    );
+  if (new TextEncoder().encode(name).length > MAX_NAME) {
+    throw new DpifError('ENAMETOOLONG', `${what} name "${name}" is longer than ${MAX_NAME} bytes; choose a shorter one`);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { DpifError } from '../errors.js';
 import type { Dpif } from './dpif.js';
-import { DpifHandle } from './generic.js';
+import { checkName, DpifHandle } from './generic.js';
 import type { DpifBackend, DpifProvider } from './provider.js';
 
 /** The type meant when none is given (dpif_normalize_type). */
@@ -95,6 +95,8 @@ export class DpifRegistry {
     const provider = this.#provider(normalizeType(type));
     if (name === '')
       throw new DpifError('EINVAL', 'a datapath name must not be empty; give one such as "br0"');
+    // The local port takes the datapath's name.
+    if (create) checkName('datapath', name);
     this.#count(provider.type, 1);
     let backend: DpifBackend;
     try {
