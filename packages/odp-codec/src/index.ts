@@ -15,6 +15,7 @@ export { decodeKey, encodeKey } from './key/model.js';
 export { parseFlowKey, parseFlowKeyExact, parseKeyAttrAt } from './key/parse.js';
 export { KEY_ATTRIBUTES, type KeyModel, keyTable } from './key/schema.js';
 export * from './netlink.js';
+export type { FlagNames, Masked } from './text/flags.js';
 export { type Flow, formatFlow, formatFlowStats, parseFlowLine } from './text/flow-line.js';
 export * from './text/options.js';
 export * from './text/scanner.js';

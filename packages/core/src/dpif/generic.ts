@@ -243,10 +243,16 @@ function answerHere(op: DpifOp): OpResult | undefined {
 /** Rejects what the kernel would refuse as interface name (dev_valid_name): all datapaths do, so that names stay portable. */
 export function checkName(what: 'port' | 'datapath', name: string): void {
   if (name === '' || name === '.' || name === '..' || /[\s/:]/.test(name)) {
-    throw new DpifError('EINVAL', `"${name}" cannot be a ${what} name; it must not be empty or hold spaces, "/" or ":"`);
+    throw new DpifError(
+      'EINVAL',
+      `"${name}" cannot be a ${what} name; it must not be empty or hold spaces, "/" or ":"`,
+    );
   }
   if (new TextEncoder().encode(name).length > MAX_NAME) {
-    throw new DpifError('ENAMETOOLONG', `${what} name "${name}" is longer than ${MAX_NAME} bytes; choose a shorter one`);
+    throw new DpifError(
+      'ENAMETOOLONG',
+      `${what} name "${name}" is longer than ${MAX_NAME} bytes; choose a shorter one`,
+    );
   }
 }
 

@@ -7,7 +7,7 @@
  */
 
 import { update16, update32, update128 } from './checksum.hot.js';
-import { inPacket, isPartial, l4Size, type PacketState } from './modify.hot.js';
+import { inPacket, isPartial, l4Size, type PacketState, setWords } from './modify.hot.js';
 
 const PROTO_HOP_BY_HOP = 0;
 const PROTO_TCP = 6;
@@ -18,7 +18,6 @@ const PROTO_AH = 51;
 const PROTO_ICMPV6 = 58;
 const PROTO_DESTINATION = 60;
 
-const IPV4_HEADER = 20;
 const IPV6_HEADER = 40;
 const TCP_HEADER = 20;
 const UDP_HEADER = 8;
@@ -43,7 +42,7 @@ export function setIpv4(p: PacketState, code: Int32Array, at: number): void {
 }
 
 function setIpv4Address(p: PacketState, offset: number, value: number, mask: number): void {
-  if (mask === 0 || !inPacket(p, p.l3, IPV4_HEADER)) return;
+  if (mask === 0 || !inPacket(p, p.l3, offset + 4)) return;
   const { view } = p;
   const header = p.data + p.l3;
   const before = view.getInt32(header + offset);
@@ -82,29 +81,31 @@ export function noZeroChecksum(p: PacketState, at: number): void {
 
 /** TOS (`offset` 1) or TTL (8). */
 function setIpv4Byte(p: PacketState, offset: number, value: number, mask: number): void {
-  // Both are in front of the checksum field at 10, so what has them in full may still lack that.
-  if (!inPacket(p, p.l3, 12)) return;
+  if (!inPacket(p, p.l3, offset + 1)) return;
   const header = p.data + p.l3;
   const before = p.view.getUint8(header + offset);
   const after = value | (before & ~mask);
   if (after === before) return;
+  p.view.setUint8(header + offset, after);
+  // A packet may end between the byte and the checksum field at 10.
+  if (!inPacket(p, p.l3, 12)) return;
   const shift = offset === 8 ? 8 : 0;
   p.view.setUint16(header + 10, update16(p.view.getUint16(header + 10), before << shift, after << shift));
-  p.view.setUint8(header + offset, after);
 }
 
 /** Sets addresses, label, traffic class and hop limit; operands of OP_SET_IPV6 at `at`. */
 export function setIpv6(p: PacketState, code: Int32Array, at: number): void {
-  const { view } = p;
-  if (!inPacket(p, p.l3, 8)) return;
-  if (inPacket(p, p.l3, 24)) {
+  if (p.l3 < 0) return;
+  if (inPacket(p, p.l3, IPV6_HEADER)) {
     const transport = ipv6Transport(p);
     setAddress(p, p.l3 + 8, code, at, transport);
-    if (inPacket(p, p.l3, IPV6_HEADER)) setAddress(p, p.l3 + 24, code, at + 8, transport);
+    setAddress(p, p.l3 + 24, code, at + 8, transport);
+  } else {
+    // No transport header follows, so no checksum covers what there is of the addresses.
+    setWords(p, p.l3 + 8, code, at, 8);
   }
-  const header = p.data + p.l3;
-  view.setInt32(header, code[at + 16]! | (view.getInt32(header) & ~code[at + 17]!));
-  view.setUint8(header + 7, code[at + 18]! | (view.getUint8(header + 7) & ~code[at + 19]!));
+  // Class and label are the first word; the hop limit is the last byte of the second.
+  setWords(p, p.l3, code, at + 16, 2);
 }
 
 /**

@@ -39,9 +39,15 @@ const NSH_NEXT_NSH = 4;
 const NSH_MD_TYPE_1 = 1;
 const NSH_BASE = 8;
 
+/**
+ * Whether there is an Ethernet header to work on. As in Open vSwitch there is none where a parser found none: in a
+ * frame of fewer than 14 bytes, and in one that came out of an NSH and was not parsed yet.
+ */
+const hasEth = (p: PacketState): boolean => p.packetType === PT_ETHERNET && p.l3 >= 0;
+
 /** Sets the addresses of an Ethernet packet; operands of OP_SET_ETH at `at`. */
 export function setEth(p: PacketState, code: Int32Array, at: number): void {
-  if (p.packetType === PT_ETHERNET) setWords(p, 0, code, at, 3);
+  if (hasEth(p)) setWords(p, 0, code, at, 3);
 }
 
 /** Needs {@link ETH_HEADER} bytes of room; refuses a packet that has an Ethernet header. */
@@ -79,7 +85,7 @@ export function pushVlan(p: PacketState, tag: number): void {
 
 /** Removes the outermost tag, if there is one with an Ethertype behind it. */
 export function popVlan(p: PacketState): void {
-  if (p.packetType !== PT_ETHERNET || !inPacket(p, 0, ETH_HEADER + VLAN_TAG)) return;
+  if (!hasEth(p) || !inPacket(p, 0, ETH_HEADER + VLAN_TAG)) return;
   const type = p.view.getUint16(p.data + ETH_ADDRESSES);
   if (type !== ETH_TYPE_CTAG && type !== ETH_TYPE_STAG) return;
   moveAddresses(p, p.data, p.data + VLAN_TAG);
@@ -99,7 +105,7 @@ function moveAddresses(p: PacketState, from: number, to: number): void {
 
 /** The Ethertype that says what follows the tags. A length field of 802.3 counts as one and is overwritten. */
 function setEthertype(p: PacketState, type: number): void {
-  if (p.packetType !== PT_ETHERNET || !inPacket(p, 0, ETH_HEADER)) return;
+  if (!hasEth(p) || !inPacket(p, 0, ETH_HEADER)) return;
   let at = ETH_ADDRESSES;
   const first = p.view.getUint16(p.data + at);
   if (first === ETH_TYPE_CTAG || first === ETH_TYPE_STAG) at = (p.l2_5 >= 0 ? p.l2_5 : p.l3) - 2;
@@ -175,12 +181,15 @@ function nshNext(packetType: number): number {
   return packetType === PT_NSH ? NSH_NEXT_NSH : 0;
 }
 
-/** Removes the NSH that the packet starts with, if it does; refuses an unknown next protocol or an impossible length. */
+/**
+ * Removes the NSH from the front of an NSH packet; refuses an unknown next protocol or an impossible length. What they
+ * are is read at the network layer, which is not the front when a tag was pushed onto the NSH.
+ */
 export function popNsh(p: PacketState): boolean {
-  if (p.packetType !== PT_NSH || p.l3 !== 0) return true;
-  if (!inPacket(p, 0, NSH_BASE)) return false;
-  const bytes = (p.view.getUint8(p.data + 1) & 0x3f) * 4;
-  const next = p.view.getUint8(p.data + 3);
+  if (p.packetType !== PT_NSH || p.l3 < 0) return true;
+  if (!inPacket(p, p.l3, NSH_BASE)) return false;
+  const bytes = (p.view.getUint8(p.data + p.l3 + 1) & 0x3f) * 4;
+  const next = p.view.getUint8(p.data + p.l3 + 3);
   let type = PT_ETHERNET;
   if (next === NSH_NEXT_IPV4) type = PT_IPV4;
   else if (next === NSH_NEXT_IPV6) type = PT_IPV6;

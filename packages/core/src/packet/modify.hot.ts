@@ -122,13 +122,25 @@ export function resetLayers(p: PacketState): void {
   p.laterFragment = false;
 }
 
-/** Applies `pairs` of value and mask words at `at` of `code` to the packet from `offset` on, each word that fits. */
+/** Applies `pairs` of value and mask words at `at` of `code` to the packet from `offset` (0 or more) on, to its end. */
 export function setWords(p: PacketState, offset: number, code: Int32Array, at: number, pairs: number): void {
   for (let pair = 0; pair < pairs; pair++) {
     const word = offset + pair * 4;
-    if (!inPacket(p, word, 4)) return;
+    const value = code[at + pair * 2]!;
     const mask = code[at + pair * 2 + 1]!;
+    if (!inPacket(p, word, 4)) {
+      setLastBytes(p, word, value, mask);
+      return;
+    }
     if (mask === 0) continue;
-    p.view.setInt32(p.data + word, code[at + pair * 2]! | (p.view.getInt32(p.data + word) & ~mask));
+    p.view.setInt32(p.data + word, value | (p.view.getInt32(p.data + word) & ~mask));
+  }
+}
+
+/** As much of a word as is left of the packet: fewer than 4 bytes, or none. */
+function setLastBytes(p: PacketState, offset: number, value: number, mask: number): void {
+  for (let byte = offset, shift = 24; byte < p.length; byte++, shift -= 8) {
+    const before = p.view.getUint8(p.data + byte);
+    p.view.setUint8(p.data + byte, (value >>> shift) | (before & ~(mask >>> shift)));
   }
 }

@@ -54,7 +54,7 @@ function encodesTo(action: Action, attribute: Uint8Array, depth: number): boolea
     throw error;
   }
   return (
-    out.length === nlAlign(attribute.length) && sameBytes(out.peek().subarray(0, attribute.length), attribute)
+    out.length === nlAlign(attribute.length) && sameBytes(out.memory.subarray(0, attribute.length), attribute)
   );
 }
 

@@ -4,10 +4,10 @@
  * the rule cookie. Layout: type u16, pad, OpenFlow in_port u32, bridge UUID 16 bytes, then 24 bytes by type.
  */
 import { allBytes, getBe16, getLe16, getLe32, putBe16, putLe16, putLe32 } from '../key/bytes.js';
-import { wideHex } from '../key/kinds.js';
 import { isObject } from '../key/shape.js';
+import { wideHex } from '../key/wide-kinds.js';
 import { hexOf } from '../text/address.js';
-import type { FlagNames } from '../text/scanner.js';
+import { type FlagNames, scanFlags } from '../text/flags.js';
 import { COOKIE_LENGTH, COOKIE_TYPE } from './attrs.js';
 import { sameBytes } from './bytes.js';
 import type { Cookie } from './model.js';
@@ -138,7 +138,7 @@ const READERS: readonly [string, number, (reader: ActionReader, data: Uint8Array
 
 /** Reasons joined by bars, which Open vSwitch reads, or by commas, which it prints. */
 function readReasons({ scan, strict }: ActionReader): number {
-  const flags = scan.flags(SLOW_PATH_REASONS, ')', SLOW_PATH_MASK, false);
+  const flags = scanFlags(scan, SLOW_PATH_REASONS, ')', SLOW_PATH_MASK, false);
   if (flags !== undefined) return flags.value;
   let reasons = 0;
   do {

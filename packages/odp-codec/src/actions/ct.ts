@@ -1,7 +1,8 @@
 /** The `ct` action: passes the packet through the connection tracker. */
 import { allBytes, getLe16, getLe32, putLe32 } from '../key/bytes.js';
-import { alternateHex, wideHex } from '../key/kinds.js';
+import { alternateHex } from '../key/kind.js';
 import { isObject } from '../key/shape.js';
+import { wideHex } from '../key/wide-kinds.js';
 import { NlReader, type NlWriter } from '../netlink.js';
 import type { Scanner } from '../text/scanner.js';
 import { ACTION_ATTR, CT_ATTR } from './attrs.js';
@@ -184,20 +185,20 @@ function putText(out: NlWriter, found: CtText): void {
 
 function putMark(out: NlWriter, value: number, mask: number): void {
   const at = out.reserve(CT_ATTR.MARK, 8);
-  putLe32(out.peek(), at, value);
-  putLe32(out.peek(), at + 4, mask);
+  putLe32(out.memory, at, value);
+  putLe32(out.memory, at + 4, mask);
 }
 
 function putLabels(out: NlWriter, value: Uint8Array, mask: Uint8Array): void {
   const at = out.reserve(CT_ATTR.LABELS, 2 * LABEL);
-  out.peek().set(reversed(value), at);
-  out.peek().set(reversed(mask), at + LABEL);
+  out.memory.set(reversed(value), at);
+  out.memory.set(reversed(mask), at + LABEL);
 }
 
 /** The name and a NUL. */
 function putName(out: NlWriter, attr: number, name: string): void {
   const at = out.reserve(attr, name.length + 1);
-  for (let i = 0; i < name.length; i++) out.peek()[at + i] = name.charCodeAt(i);
+  for (let i = 0; i < name.length; i++) out.memory[at + i] = name.charCodeAt(i);
 }
 
 function decodeAttribute(action: ActionOf<'ct'>, type: number, payload: Uint8Array): boolean {

@@ -33,7 +33,7 @@ export const pushVlan: ActionRow<'push_vlan'> = {
     const cfi = scan.at(',') ? reader.number(',cfi=%i') : 1;
     scan.expect(')');
     const at = out.reserve(ACTION_ATTR.PUSH_VLAN, 4);
-    const bytes = out.peek();
+    const bytes = out.memory;
     putBe16(bytes, at, tpid);
     putBe16(bytes, at + 2, vid | (pcp << 13) | (cfi === 0 ? 0 : VLAN_CFI));
   },
@@ -50,8 +50,8 @@ export const pushVlan: ActionRow<'push_vlan'> = {
   encode(out, { tpid, vid, pcp, cfi }) {
     const tci = uint(vid, 12, 'vid') | (uint(pcp, 3, 'pcp') << 13) | (uint(cfi, 1, 'cfi') << 12);
     const at = out.reserve(ACTION_ATTR.PUSH_VLAN, 4);
-    putBe16(out.peek(), at, uint(tpid, 16, 'tpid'));
-    putBe16(out.peek(), at + 2, tci);
+    putBe16(out.memory, at, uint(tpid, 16, 'tpid'));
+    putBe16(out.memory, at + 2, tci);
   },
 };
 
@@ -206,7 +206,7 @@ export const hash: ActionRow<'hash'> = {
     scan.expect('hash(');
     const algorithm = scan.at('sym_l4(') ? HASH_ALG.SYM_L4 : HASH_ALG.L4;
     const basis = reader.number(`${HASH_NAMES[algorithm]}(%u))`);
-    putHash(out.reserve(ACTION_ATTR.HASH, 8), out.peek(), algorithm, basis);
+    putHash(out.reserve(ACTION_ATTR.HASH, 8), out.memory, algorithm, basis);
   },
   decode: (payload) => ({
     type: 'hash',
@@ -216,7 +216,7 @@ export const hash: ActionRow<'hash'> = {
   encode(out, action) {
     const algorithm = uint(action.algorithm, 32, 'algorithm');
     const basis = uint(action.basis, 32, 'basis');
-    putHash(out.reserve(ACTION_ATTR.HASH, 8), out.peek(), algorithm, basis);
+    putHash(out.reserve(ACTION_ATTR.HASH, 8), out.memory, algorithm, basis);
   },
 };
 

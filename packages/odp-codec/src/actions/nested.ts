@@ -57,7 +57,7 @@ export const sample: ActionRow<'sample'> = {
 
 /** A number as strtod(3) reads it, hexadecimal ones included; undefined (position kept) when there is none. */
 function readFloat(scan: Scanner): number | undefined {
-  const rest = scan.text.slice(scan.position, scan.position + 400);
+  const rest = scan.ahead(400);
   const hexadecimal = /^\s*([+-]?)0[xX]([0-9a-fA-F]*)(?:\.([0-9a-fA-F]*))?(?:[pP]([+-]?\d+))?/.exec(rest);
   const [all, sign, whole = '', fraction = '', exponent = '0'] = hexadecimal ?? [];
   if (all !== undefined && whole + fraction !== '') {
@@ -149,7 +149,7 @@ function readBranch(reader: ActionReader, attr: number): boolean {
   const { scan, out, strict } = reader;
   const mark = out.begin(attr);
   // Unless strict, `drop` may also be the first of several actions.
-  const rest = scan.text.slice(scan.position, scan.position + 16);
+  const rest = scan.ahead(16);
   const dropped = /^drop/i.test(rest) && (strict || !/^drop[, \t\r\n]+[^), \t\r\n]/.test(rest));
   if (dropped) scan.position += 4;
   else reader.list();

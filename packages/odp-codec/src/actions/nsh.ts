@@ -1,7 +1,7 @@
 /** The `push_nsh` action. Its payload is one nested NSH attribute, as a flow key has it, but with room for TLVs. */
 import { KEY_ATTR, NSH_ATTR } from '../key/attributes.js';
 import { getBe32, putBe32 } from '../key/bytes.js';
-import { wideHex } from '../key/kinds.js';
+import { wideHex } from '../key/wide-kinds.js';
 import { NlReader, type NlWriter } from '../netlink.js';
 import { Scanner } from '../text/scanner.js';
 import { ACTION_ATTR } from './attrs.js';

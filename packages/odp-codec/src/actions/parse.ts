@@ -1,10 +1,11 @@
 /** Actions from dpctl text, as Open vSwitch 4.0.90 reads it and, unless `strict`, every form it prints as well. */
-import { NlWriter } from '../netlink.js';
+
+import { borrowScanner, borrowWriter, finishWriter, returnScanner } from '../spare.js';
 import type { ParseOptions } from '../text/options.js';
-import { DELIMITERS } from '../text/scanner.js';
+import { DELIMITERS, type Scanner } from '../text/scanner.js';
 import { ACTION_ATTR } from './attrs.js';
 import { ActionReader } from './reader.js';
-import { ACTION_PARSERS } from './table.js';
+import { ACTION_KEYWORDS } from './table.js';
 
 /**
  * Reads actions separated by commas or white space. Empty text is an empty list, which drops; the text `drop`, in any
@@ -14,18 +15,25 @@ import { ACTION_PARSERS } from './table.js';
  * formed but do not fit 65535 bytes.
  */
 export function parseActions(text: string, options: ParseOptions = {}): Uint8Array {
-  const out = new NlWriter();
-  if (text.toLowerCase() === 'drop') {
+  const scan = borrowScanner(text);
+  const actions = readActions(scan, options);
+  returnScanner(scan);
+  return actions;
+}
+
+/** {@link parseActions} from the scanner's position to its end. */
+export function readActions(scan: Scanner, options: ParseOptions): Uint8Array {
+  const out = borrowWriter();
+  if (scan.end - scan.position === 'drop'.length && scan.ahead('drop'.length).toLowerCase() === 'drop') {
     out.u32(ACTION_ATTR.DROP, 0);
-    return out.finish();
+    return finishWriter(out);
   }
-  const reader = new ActionReader(text, out, options, readAction);
-  const { scan } = reader;
+  const reader = new ActionReader(scan, out, options, readAction);
   for (;;) {
     scan.skipDelimiters();
-    if (scan.done) return out.finish();
+    if (scan.done) return finishWriter(out);
     reader.action();
-    if (!scan.done && !DELIMITERS.includes(scan.peek())) scan.fail("',' or the end of the text");
+    if (!scan.done && !scan.atDelimiter()) scan.fail("',' or the end of the text");
   }
 }
 
@@ -36,12 +44,9 @@ function readAction(reader: ActionReader): void {
     out.u32(ACTION_ATTR.OUTPUT, port);
     return;
   }
-  for (const row of ACTION_PARSERS) {
-    if (!scan.at(row.keyword!) || (strict && row.printOnly)) continue;
-    row.parse!(reader);
-    return;
-  }
-  scan.fail('an action');
+  const row = ACTION_KEYWORDS.find(scan);
+  if (row?.parse === undefined || (strict && row.printOnly)) scan.fail('an action');
+  else row.parse(reader);
 }
 
 /**

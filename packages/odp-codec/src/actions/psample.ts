@@ -1,7 +1,7 @@
 /** The `psample` action: a copy of the packet to the psample multicast group of the kernel. */
 import { OdpError } from '../errors.js';
 import { getLe32 } from '../key/bytes.js';
-import { wideHex } from '../key/kinds.js';
+import { wideHex } from '../key/wide-kinds.js';
 import { NlReader } from '../netlink.js';
 import { Scanner } from '../text/scanner.js';
 import { ACTION_ATTR, PSAMPLE_ATTR, PSAMPLE_COOKIE_MAX } from './attrs.js';

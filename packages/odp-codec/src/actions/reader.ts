@@ -1,11 +1,28 @@
 /** Reading actions from text: the state that the handlers of the action table share. */
 import type { NlWriter } from '../netlink.js';
 import type { ParseOptions } from '../text/options.js';
-import { Scanner } from '../text/scanner.js';
+import type { Scanner } from '../text/scanner.js';
 import { ACTIONS_MAX, TEXT_NESTING_MAX } from './attrs.js';
 
 /** Base of the integer that a conversion of a pattern reads. */
 const BASES: Readonly<Record<string, 0 | 10 | 16>> = { i: 0, u: 10, x: 16 };
+
+/** A literal text, or the base of an integer. */
+type Part = string | 0 | 10 | 16;
+
+const parts = new Map<string, readonly Part[]>();
+
+/** Takes a pattern apart, once: there are some dozens of them, and the taking apart is longer than the reading. */
+function partsOf(pattern: string): readonly Part[] {
+  const known = parts.get(pattern);
+  if (known !== undefined) return known;
+  const found = pattern
+    .split(/(%[iux])/)
+    .filter((part) => part !== '')
+    .map((part) => (part.startsWith('%') ? BASES[part.charAt(1)]! : part));
+  parts.set(pattern, found);
+  return found;
+}
 
 /** As many numbers as a pattern has conversions. */
 type Integers<P extends string> = P extends `${string}%${infer Rest}` ? [number, ...Integers<Rest>] : [];
@@ -20,8 +37,8 @@ export class ActionReader {
   readonly #readOne: (reader: ActionReader) => void;
 
   /** `readOne` reads a single action at the position and appends it to `out`. */
-  constructor(text: string, out: NlWriter, options: ParseOptions, readOne: (reader: ActionReader) => void) {
-    this.scan = new Scanner(text);
+  constructor(scan: Scanner, out: NlWriter, options: ParseOptions, readOne: (reader: ActionReader) => void) {
+    this.scan = scan;
     this.out = out;
     this.options = options;
     this.strict = options.strict === true;
@@ -110,13 +127,13 @@ export class ActionReader {
   #read(pattern: string): number[] {
     const { scan } = this;
     const values: number[] = [];
-    for (let from = 0; from < pattern.length; ) {
-      const percent = pattern.indexOf('%', from);
-      this.#literal(pattern.slice(from, percent < 0 ? pattern.length : percent));
-      if (percent < 0) break;
-      if (!scan.integer(BASES[pattern.charAt(percent + 1)])) scan.fail('a number');
-      values.push(scan.lo);
-      from = percent + 2;
+    for (const part of partsOf(pattern)) {
+      if (typeof part === 'string') {
+        this.#literal(part);
+      } else {
+        if (!scan.integer(part)) scan.fail('a number');
+        values.push(scan.lo);
+      }
     }
     return values;
   }
@@ -125,7 +142,7 @@ export class ActionReader {
     const { scan } = this;
     if (scan.accept(literal)) return;
     let same = 0;
-    while (scan.text[scan.position + same] === literal[same]) same++;
+    while (scan.at(literal.slice(0, same + 1))) same++;
     scan.fail(`'${literal.slice(same)}'`, 'EINVAL', scan.position + same);
   }
 }

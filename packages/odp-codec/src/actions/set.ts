@@ -12,6 +12,7 @@ import { nshLength } from '../key/nsh.js';
 import { parseKeyAttrAt } from '../key/parse.js';
 import type { KeyModel } from '../key/schema.js';
 import { NLA_HEADER, NLA_MAX_PAYLOAD, NlReader, NlWriter } from '../netlink.js';
+import { borrowWriter, returnWriter } from '../spare.js';
 import { ACTION_ATTR, TEXT_NESTING_MAX } from './attrs.js';
 import type { ActionReader } from './reader.js';
 import { type ActionRow, VARIABLE } from './row.js';
@@ -137,8 +138,8 @@ function putMasked(out: NlWriter, { type, payload }: Attribute, mask: Uint8Array
 
 function putPair(out: NlWriter, type: number, value: Uint8Array, mask: Uint8Array): void {
   const at = out.reserve(type, value.length + mask.length);
-  out.peek().set(value, at);
-  out.peek().set(mask, at + value.length);
+  out.memory.set(value, at);
+  out.memory.set(mask, at + value.length);
 }
 
 /** The mask of one part of an NSH attribute; a part that the mask does not have is exact. */
@@ -148,12 +149,12 @@ function maskOf(masks: Uint8Array, type: number, length: number): Uint8Array {
   return new Uint8Array(length).fill(0xff);
 }
 
-/** Whether a mask leaves nothing out. */
-function isExact(type: number, value: Uint8Array, mask: Uint8Array): boolean {
-  if (type !== KEY_ATTR.NSH) return allBytes(mask, 0, mask.length, 0xff);
-  const parts = new NlReader(value);
+/** Whether the mask of a key attribute leaves nothing out. Both readers are at the attribute. */
+function isExact(key: NlReader, mask: NlReader): boolean {
+  if (key.type !== KEY_ATTR.NSH) return allBytes(mask.bytes, mask.offset, mask.length, 0xff);
+  const parts = key.nested();
   while (parts.next()) {
-    if (!allBytes(maskOf(mask, parts.type, parts.length), 0, parts.length, 0xff)) return false;
+    if (!allBytes(maskOf(mask.payload(), parts.type, parts.length), 0, parts.length, 0xff)) return false;
   }
   return true;
 }
@@ -166,22 +167,22 @@ function readSet(reader: ActionReader): void {
   if (depth === TEXT_NESTING_MAX) scan.fail(`at most ${TEXT_NESTING_MAX} levels, keys included`);
   const mark = out.begin(ACTION_ATTR.SET);
   const keyAt = out.length;
-  const masks = new NlWriter(128);
+  const masks = borrowWriter();
   parseKeyAttrAt(scan, out, masks, options);
   scan.expect(')');
-  const key = firstOf(out.peek().subarray(keyAt));
-  const mask = firstOf(masks.peek())?.payload;
-  if (key !== undefined && mask !== undefined) {
-    const comparable = key.type === KEY_ATTR.NSH || mask.length === key.payload.length;
-    if (comparable && !isExact(key.type, key.payload, mask)) {
-      if (key.payload.length > MASKED_PAYLOAD_MAX) scan.fail('a key and mask that fit', 'E2BIG', start);
-      const copy = { type: key.type, payload: key.payload.slice() };
-      out.rewind(mark);
-      putMasked(out, copy, mask);
-      return;
-    }
+  const key = new NlReader(out.memory, keyAt, out.length);
+  const mask = new NlReader(masks.memory, 0, masks.length);
+  const both = key.next() && mask.next();
+  const comparable = both && (key.type === KEY_ATTR.NSH || mask.length === key.length);
+  if (comparable && !isExact(key, mask)) {
+    if (key.length > MASKED_PAYLOAD_MAX) scan.fail('a key and mask that fit', 'E2BIG', start);
+    const copy = { type: key.type, payload: key.payload().slice() };
+    out.rewind(mark);
+    putMasked(out, copy, mask.payload());
+  } else {
+    reader.end(mark);
   }
-  reader.end(mark);
+  returnWriter(masks);
 }
 
 /** One attribute as a run of attributes. */

@@ -1,6 +1,6 @@
 /** Actions without an argument, and those whose argument is one 32-bit number in host order. */
 import { getLe32 } from '../key/bytes.js';
-import { alternateHex } from '../key/kinds.js';
+import { alternateHex } from '../key/kind.js';
 import type { Scanner } from '../text/scanner.js';
 import { ACTION_ATTR } from './attrs.js';
 import type { ActionOf, ActionType } from './model.js';

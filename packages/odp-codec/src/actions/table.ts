@@ -2,6 +2,7 @@
  * The action table: one row per OVS_ACTION_ATTR_*. Netlink lengths, text both ways, the JSON model and the table in the
  * README come from it. Adding an action is adding a row (and its form to the union in `model.ts`).
  */
+import { Keywords } from '../text/keywords.js';
 import { ct } from './ct.js';
 import { addMpls, hash, popMpls, pushEth, pushMpls, pushVlan } from './headers.js';
 import { checkPktLen, clone, decTtl, sample } from './nested.js';
@@ -67,9 +68,11 @@ export const ACTION_BY_TYPE: ReadonlyMap<string, AnyActionRow> = new Map(
 );
 
 /** Rows with a text parser, longer keywords first, so that `ct` does not take `ct_clear`. */
-export const ACTION_PARSERS: readonly AnyActionRow[] = ACTIONS.filter(
-  (row) => row.keyword !== undefined,
-).sort((a, b) => b.keyword!.length - a.keyword!.length);
+export const ACTION_KEYWORDS: Keywords<AnyActionRow> = new Keywords(
+  ACTIONS.flatMap((row) => (row.keyword === undefined ? [] : [[row.keyword, row] as const])).sort(
+    ([a], [b]) => b.length - a.length,
+  ),
+);
 
 /** The table as Markdown, for documentation. */
 export function actionTable(): string {

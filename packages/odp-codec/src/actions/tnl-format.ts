@@ -1,6 +1,6 @@
 /** The text of a `tnl_push` header, layer by layer; a layer that the bytes end in the middle of is said to be cut. */
 import { getBe16, getBe32 } from '../key/bytes.js';
-import { alternateHex } from '../key/kinds.js';
+import { alternateHex } from '../key/kind.js';
 import { geneve } from '../key/tunnel-options.js';
 import { formatEth, formatIpv4, formatIpv6 } from '../text/address.js';
 import { VPORT_TYPE } from './attrs.js';

@@ -41,7 +41,7 @@ export const tnlPush: ActionRow<'tnl_push'> = {
     const outPort = reader.port();
     scan.expect('))');
     const at = out.reserve(ACTION_ATTR.TUNNEL_PUSH, PREFIX + size);
-    putPayload(out.peek(), at, tunnelPort, outPort, type, header.bytes);
+    putPayload(out.memory, at, tunnelPort, outPort, type, header.bytes);
   },
   decode(payload) {
     if (payload.length < PREFIX) return undefined;
@@ -60,7 +60,7 @@ export const tnlPush: ActionRow<'tnl_push'> = {
     const outPort = uint(action.outPort, 32, 'outPort');
     const tunnelType = uint(action.tunnelType, 32, 'tunnelType');
     const at = out.reserve(ACTION_ATTR.TUNNEL_PUSH, PREFIX + header.length);
-    putPayload(out.peek(), at, tunnelPort, outPort, tunnelType, header);
+    putPayload(out.memory, at, tunnelPort, outPort, tunnelType, header);
   },
 };
 

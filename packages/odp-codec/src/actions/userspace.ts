@@ -97,5 +97,5 @@ function readUserdata({ scan }: ActionReader): Uint8Array | undefined {
 function putUserdata({ scan, out }: ActionReader, data: Uint8Array, start: number): void {
   if (data.length > NLA_MAX_PAYLOAD) scan.fail('user data that fits the action', 'E2BIG', start);
   const at = out.reserve(USERSPACE_ATTR.USERDATA, Math.max(USERDATA_MIN, data.length));
-  out.peek().set(data, at);
+  out.memory.set(data, at);
 }

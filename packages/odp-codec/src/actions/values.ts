@@ -1,7 +1,8 @@
 /** Checks of what a model holds: models may come from JSON, so nothing about them is taken for granted. */
 import { OdpError } from '../errors.js';
-import { isUint, readHex } from '../key/kinds.js';
+import { isUint } from '../key/kind.js';
 import { isObject } from '../key/shape.js';
+import { readHex } from '../key/wide-kinds.js';
 import type { NlWriter } from '../netlink.js';
 import { hexDigit, hexOf, readEth, readIpv4, readIpv6 } from '../text/address.js';
 

@@ -5,7 +5,8 @@
 import { KEY_ATTR } from '../key/attributes.js';
 import { getBe16, getBe32, getLe16, getLe32, putLe32 } from '../key/bytes.js';
 import { keyLength } from '../key/schema.js';
-import { NlReader, NlWriter } from '../netlink.js';
+import { NlReader, type NlWriter } from '../netlink.js';
+import { borrowWriter, finishWriter } from '../spare.js';
 import {
   KEY_WORDS,
   W_CT_IPV6_DST,
@@ -29,27 +30,25 @@ import { connectionTuple } from './flow-to-key.js';
 import { ETH_TYPE_IP, ETH_TYPE_IPV6, PORT_NONE, PT_NS_ETHERTYPE } from './protocols.js';
 import { hasTunnel, isIpv6Set, readIpv6, tunnelFromFlow, tunnelToFlow } from './tunnel.js';
 
-const writer = new NlWriter(512);
-
 /**
  * Encodes the metadata words of the row at `base`. recirc_id is not part of it; eth_type stands for the packet type of
  * a packet that is not Ethernet.
  */
 export function flowToMetadataKey(words: Int32Array, base = 0): Uint8Array {
-  writer.clear();
+  const writer = borrowWriter();
   writer.u32(KEY_ATTR.PRIORITY, words[base + W_SKB_PRIORITY]!);
   if (words[base + W_DP_HASH] !== 0) writer.u32(KEY_ATTR.DP_HASH, words[base + W_DP_HASH]!);
   if (hasTunnel(words, base)) tunnelFromFlow(KEY_ATTR.TUNNEL, words, base, words, base, writer);
   writer.u32(KEY_ATTR.SKB_MARK, words[base + W_SKB_MARK]!);
-  if (words[base + W_CT_STATE_PROTO_ZONE]! >>> 24 !== 0) connection(words, base);
+  if (words[base + W_CT_STATE_PROTO_ZONE]! >>> 24 !== 0) connection(words, base, writer);
   if (words[base + W_IN_PORT]! >>> 0 !== PORT_NONE) writer.u32(KEY_ATTR.IN_PORT, words[base + W_IN_PORT]!);
   const packetType = words[base + W_PACKET_TYPE]!;
   if (packetType >>> 16 === PT_NS_ETHERTYPE) writer.be16(KEY_ATTR.ETHERTYPE, packetType & 0xffff);
-  return writer.finish();
+  return finishWriter(writer);
 }
 
 /** What a tracked packet says of its connection; zeros are left out. */
-function connection(words: Int32Array, base: number): void {
+function connection(words: Int32Array, base: number, writer: NlWriter): void {
   const state = words[base + W_CT_STATE_PROTO_ZONE]!;
   writer.u32(KEY_ATTR.CT_STATE, state >>> 24);
   if ((state & 0xffff) !== 0) writer.u16(KEY_ATTR.CT_ZONE, state & 0xffff);

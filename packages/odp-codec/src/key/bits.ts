@@ -1,6 +1,7 @@
 /** Fields of a few bits in a larger number (VLAN TCI, MPLS label stack entry): text, and JSON. */
+import { Keywords } from '../text/keywords.js';
 import type { Scanner } from '../text/scanner.js';
-import { isUint } from './kinds.js';
+import { isUint } from './kind.js';
 import { bad, isObject, show } from './shape.js';
 
 export interface BitField<N extends string = string> {
@@ -14,9 +15,9 @@ export const maskOf = ({ bits }: { readonly bits: number }): number => 2 ** bits
 
 export const bitsOf = (word: number, part: BitField): number => (word >>> part.shift) & maskOf(part);
 
-/** The index of the field whose `name=` comes next, which is taken; -1 when there is none. */
-export const takeBits = (parts: readonly BitField[], scan: Scanner): number =>
-  parts.findIndex((part) => scan.accept(`${part.name}=`));
+/** The names of the fields, as they are read, with the index of each. */
+export const bitNames = (parts: readonly BitField[]): Keywords<number> =>
+  new Keywords(parts.map(({ name }, index) => [`${name}=`, index] as const));
 
 /**
  * Reads `value[/mask]` into the bits of `word` and of `wild`; returns both. No mask may follow when `wild` is

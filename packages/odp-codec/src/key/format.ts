@@ -16,9 +16,11 @@ const span = (bytes: Uint8Array): Span => ({ bytes, at: 0, length: bytes.length 
 /** `name(...)` for an attribute whose lengths are right. */
 function printAttribute(type: number, value: Span, mask: Span | undefined, context: PrintContext): string {
   const row = ROW_BY_TYPE[type];
-  const exact = mask === undefined || (row?.isConstant(mask, 0xff) ?? false);
-  if (row !== undefined) return `${row.name}(${row.shape.print(value, mask, exact, context)})`;
-  return `${keyName(type)}(${spacedHex(value)}${exact ? '' : `/${spacedHex(mask)}`})`;
+  if (row === undefined) {
+    return `${keyName(type)}(${spacedHex(value)}${mask === undefined ? '' : `/${spacedHex(mask)}`})`;
+  }
+  const exact = mask === undefined || row.isConstant(mask, 0xff);
+  return `${row.opening}${row.shape.print(value, mask, exact, context)})`;
 }
 
 /** The mask of an attribute that the mask does not have: zeros; of a nested attribute, nothing. */
@@ -41,7 +43,8 @@ function printRun(key: Span, mask: Span | undefined, context: PrintContext): str
     const { type } = reader;
     const value = { bytes: key.bytes, at: reader.offset, length: reader.length };
     const found = finder?.find(type);
-    const broken = badLength('', value, found, keyLength(type));
+    const length = keyLength(type);
+    const broken = badLength('', value, found, length);
     if (broken !== undefined) {
       out += broken;
       continue;
@@ -49,7 +52,7 @@ function printRun(key: Span, mask: Span | undefined, context: PrintContext): str
     if (type === KEY_ATTR.ETHERTYPE) etherType = true;
     const row = ROW_BY_TYPE[type];
     const wild = mask !== undefined && (found === undefined || (row?.isConstant(found, 0) ?? false));
-    if (context.verbose || !wild || keyLength(type) === LENGTH_NESTED) {
+    if (context.verbose || !wild || length === LENGTH_NESTED) {
       out +=
         separator +
         printAttribute(type, value, wild && found === undefined ? wildcard(type, value) : found, context);

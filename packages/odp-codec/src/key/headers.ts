@@ -1,11 +1,20 @@
 /** Shapes of the attributes that are neither one value nor a plain struct: ports, flag sets, VLAN and MPLS. */
-import { CT_STATE_NAMES, printFlags, printMaskedFlags, TCP_FLAG_NAMES } from '../text/flags.js';
-import type { FlagNames } from '../text/scanner.js';
+
+import type { NlWriter } from '../netlink.js';
+import {
+  CT_STATE_NAMES,
+  type FlagNames,
+  printFlags,
+  printMaskedFlags,
+  scanFlags,
+  TCP_FLAG_NAMES,
+} from '../text/flags.js';
 import { MAX_MPLS_LABELS, VLAN_CFI } from './attributes.js';
-import { bitsOf, maskOf, putBits, scanBitField, takeBits } from './bits.js';
-import { getBe16, getBe32, getLe32, putBe16, putBe32, putLe32 } from './bytes.js';
-import { alternateHex, isUint, u32 } from './kinds.js';
-import { bad, putBoth, type Shape, scanList, show, value } from './shape.js';
+import { type BitField, bitNames, bitsOf, maskOf, putBits, scanBitField } from './bits.js';
+import { getBe16, getBe32, getLe32, putBe32 } from './bytes.js';
+import { alternateHex, isUint } from './kind.js';
+import { u32 } from './kinds.js';
+import { bad, endsList, type Shape, scanValue, show, value } from './shape.js';
 
 /** A datapath port: by number, or by name where the options know names. A partial mask shows the number. */
 export const port: Shape<number> = {
@@ -16,18 +25,20 @@ export const port: Shape<number> = {
     return `${no}/${alternateHex(getLe32(mask.bytes, mask.at))}`;
   },
   parse(type, scan, key, mask, { options }) {
-    const no = new Uint8Array(4);
-    const wildcard = new Uint8Array(4).fill(0xff);
-    if (!u32.scan(scan, no, 0, wildcard, true)) {
+    const mark = key.length;
+    const maskMark = mask?.length ?? 0;
+    if (!scanValue(type, u32, scan, key, mask, true)) {
       const name = scan.until(')');
       const wanted =
         options.portNumber === undefined ? 'a port number' : 'a port number or the name of a port';
       const known = scan.need(options.portNumber?.(name), wanted);
-      putLe32(no, 0, known);
+      key.rewind(mark);
+      key.u32(type, known);
+      mask?.rewind(maskMark);
+      mask?.u32(type, 0xffff_ffff);
       scan.position += name.length;
     }
     scan.expect(')');
-    putBoth(type, key, no, mask, wildcard);
   },
 };
 
@@ -44,8 +55,10 @@ interface FlagLayout {
 
 function flags({ names, bytes, allowed, full, numeric }: FlagLayout): Shape<number> {
   const get = bytes === 2 ? getBe16 : getLe32;
-  const put = bytes === 2 ? putBe16 : putLe32;
   const max = 2 ** (8 * bytes) - 1;
+  const put = (out: NlWriter, type: number, value: number): void =>
+    bytes === 2 ? out.be16(type, value) : out.u32(type, value);
+  const expected = `flags of ${names.join(', ')}`;
   return {
     print(value, mask, exact, { verbose }) {
       const bits = get(value.bytes, value.at);
@@ -57,20 +70,15 @@ function flags({ names, bytes, allowed, full, numeric }: FlagLayout): Shape<numb
         : printMaskedFlags(names, bits, (wild & full) >>> 0, full);
     },
     parse(type, scan, key, mask) {
-      const found = scan.need(scan.flags(names, ')', allowed, true), `flags of ${names.join(', ')}`);
+      const found = scan.need(scanFlags(scan, names, ')', allowed, true), expected);
       scan.expect(')');
-      const value = new Uint8Array(bytes);
-      const wildcard = new Uint8Array(bytes);
-      put(value, 0, found.value);
-      put(wildcard, 0, found.mask);
-      putBoth(type, key, value, mask, wildcard);
+      put(key, type, found.value);
+      if (mask !== undefined) put(mask, type, found.mask);
     },
     decode: (value) => get(value.bytes, value.at),
     encode(type, model, out, what) {
       if (!isUint(model, max)) throw bad(`${what} must be a number 0..${max}, not ${show(model)}`);
-      const value = new Uint8Array(bytes);
-      put(value, 0, model);
-      out.put(type, value);
+      put(out, type, model);
     },
     text: 'a|b, +a-b or value/mask',
   };
@@ -95,6 +103,7 @@ const VID = { name: 'vid', shift: 0, bits: 12 } as const;
 const PCP = { name: 'pcp', shift: 13, bits: 3 } as const;
 const CFI = { name: 'cfi', shift: 12, bits: 1 } as const;
 const TCI_PARTS = [VID, PCP, CFI] as const;
+const TCI_NAMES = bitNames(TCI_PARTS);
 
 export interface VlanModel {
   vid: number;
@@ -121,18 +130,11 @@ export const vlan: Shape<VlanModel> = {
   parse(type, scan, key, mask) {
     let tci = VLAN_CFI;
     let wild = VLAN_CFI;
-    scanList(
-      scan,
-      () => {
-        const part = TCI_PARTS[takeBits(TCI_PARTS, scan)];
-        if (part === undefined) return false;
-        const found = scanBitField(scan, 0xffff, part, tci, mask && wild);
-        tci = found[0];
-        wild = found[1];
-        return true;
-      },
-      () => 'vid=, pcp=, cfi=',
-    );
+    let part: BitField | undefined;
+    do {
+      part = TCI_PARTS[TCI_NAMES.take(scan) ?? -1];
+      if (part !== undefined) [tci, wild] = scanBitField(scan, 0xffff, part, tci, mask && wild);
+    } while (!endsList(scan, part !== undefined, 'vid=, pcp=, cfi='));
     key.be16(type, tci);
     mask?.be16(type, wild);
   },
@@ -150,6 +152,7 @@ const LSE_PARTS = [
   { name: 'ttl', shift: 0, bits: 8 },
   { name: 'bos', shift: 8, bits: 1 },
 ] as const;
+const LSE_NAMES = bitNames(LSE_PARTS);
 
 export interface MplsModel {
   label: number;
@@ -185,32 +188,24 @@ export const mpls: Shape<MplsModel[]> = {
     const wildcard = new Uint8Array(4 * MAX_MPLS_LABELS);
     let at = 0;
     let seen = 0;
-    scanList(
-      scan,
-      () => {
-        const which = takeBits(LSE_PARTS, scan);
-        const part = LSE_PARTS[which];
-        if (part === undefined) return false;
-        if ((seen & (1 << which)) !== 0) {
-          seen = 0;
-          at += 4;
-          if (at === stack.length) scan.fail(`at most ${MAX_MPLS_LABELS} labels`);
-        }
-        const [lse, wild] = scanBitField(
-          scan,
-          0xffff_ffff,
-          part,
-          getBe32(stack, at),
-          mask && getBe32(wildcard, at),
-        );
-        putBe32(stack, at, lse);
-        putBe32(wildcard, at, wild);
-        seen |= 1 << which;
-        return true;
-      },
-      () => 'label=, tc=, ttl=, bos=',
-    );
-    putBoth(type, key, stack.subarray(0, at + 4), mask, wildcard.subarray(0, at + 4));
+    let part: BitField | undefined;
+    do {
+      const which = LSE_NAMES.take(scan) ?? -1;
+      part = LSE_PARTS[which];
+      if (part === undefined) continue;
+      if ((seen & (1 << which)) !== 0) {
+        seen = 0;
+        at += 4;
+        if (at === stack.length) scan.fail(`at most ${MAX_MPLS_LABELS} labels`);
+      }
+      const wildBefore = mask && getBe32(wildcard, at);
+      const [lse, wild] = scanBitField(scan, 0xffff_ffff, part, getBe32(stack, at), wildBefore);
+      putBe32(stack, at, lse);
+      putBe32(wildcard, at, wild);
+      seen |= 1 << which;
+    } while (!endsList(scan, part !== undefined, 'label=, tc=, ttl=, bos='));
+    key.put(type, stack.subarray(0, at + 4));
+    mask?.put(type, wildcard.subarray(0, at + 4));
   },
   decode(value) {
     if (value.length === 0 || value.length % 4 !== 0) {

@@ -1,13 +1,12 @@
 /** Keys as JSON: Netlink bytes -> {@link KeyModel} -> Netlink bytes. */
 import { OdpError } from '../errors.js';
-import { NlReader, NlWriter } from '../netlink.js';
+import { NlReader, type NlWriter } from '../netlink.js';
+import { borrowWriter, finishWriter } from '../spare.js';
 import { hexOf } from '../text/address.js';
 import { KEY_ATTR_MAX, MAX_NESTING } from './attributes.js';
-import { readHex } from './kinds.js';
 import { type KeyModel, keyName, ROW_BY_NAME, ROW_BY_TYPE } from './schema.js';
 import { bad, type EncodeRun, isObject, type Span, show } from './shape.js';
-
-const writer = new NlWriter(512);
+import { readHex } from './wide-kinds.js';
 
 function decodeRun(run: Span, depth: number): KeyModel {
   if (depth === MAX_NESTING) throw bad(`a key may nest at most ${MAX_NESTING - 1} levels of encap`);
@@ -76,12 +75,12 @@ export const decodeKey = (key: Uint8Array): KeyModel =>
 
 /** Encodes a model in the order of its properties. Throws an {@link OdpError} that names the property that is wrong. */
 export function encodeKey(model: KeyModel): Uint8Array {
-  const out = writer.clear();
+  const out = borrowWriter();
   try {
     encodeRun(model, out, 'key', 0);
   } catch (error) {
     if (error instanceof RangeError) throw new OdpError('E2BIG', `the key does not fit: ${error.message}`);
     throw error;
   }
-  return out.finish();
+  return finishWriter(out);
 }

@@ -4,7 +4,17 @@ import { LENGTH_INVALID, LENGTH_VARIABLE, NSH_ATTR } from './attributes.js';
 import { getBe32 } from './bytes.js';
 import { be24, be32, u8 } from './kinds.js';
 import { badLength, findAttribute } from './payload.js';
-import { bad, field, isObject, putField, type Shape, type Span, scanList, show, takeField } from './shape.js';
+import {
+  bad,
+  endsList,
+  field,
+  fieldNames,
+  isObject,
+  putField,
+  type Shape,
+  type Span,
+  show,
+} from './shape.js';
 
 const NSH_BASE = 8;
 const NSH_CONTEXT = 16;
@@ -27,6 +37,7 @@ const nshFields = [
   field('c3', NSH_BASE + 8, be32),
   field('c4', NSH_BASE + 12, be32),
 ] as const;
+const NSH_NAMES = fieldNames(nshFields, false);
 
 /** Payload length of an attribute inside an NSH key, as OVS's table has it. */
 export function nshLength(type: number): number {
@@ -131,17 +142,14 @@ export const nsh: Shape<NshModel> = {
     const whole = new Uint8Array(NSH_BASE + NSH_CONTEXT);
     const wild = new Uint8Array(NSH_BASE + NSH_CONTEXT);
     let context = false;
-    scanList(
-      scan,
-      () => {
-        const found = takeField(nshFields, scan, false);
-        if (found === undefined) return false;
-        if (found.at >= NSH_BASE) context = true;
-        if (!found.kind.scan(scan, whole, found.at, mask && wild, false)) scan.fail(found.kind.expected);
-        return true;
-      },
-      () => 'flags=, ttl=, mdtype=, np=, spi=, si=, c1= .. c4=',
-    );
+    let found: (typeof nshFields)[number] | undefined;
+    do {
+      found = NSH_NAMES.take(scan);
+      if (found === undefined) continue;
+      const { at, kind } = found;
+      if (at >= NSH_BASE) context = true;
+      if (!kind.scan(scan, whole, at, mask && wild, at, false)) scan.fail(kind.expected);
+    } while (!endsList(scan, found !== undefined, 'flags=, ttl=, mdtype=, np=, spi=, si=, c1= .. c4='));
     putNsh(key, type, whole, context || whole[AT_MDTYPE] === MDTYPE_1);
     if (mask !== undefined) putNsh(mask, type, wild, true);
   },

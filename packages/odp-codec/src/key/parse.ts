@@ -1,12 +1,14 @@
 /** Keys from dpctl text, as Open vSwitch 4.0.90 reads it and, unless `strict`, every form it prints as well. */
 import { OdpError } from '../errors.js';
-import { NlWriter } from '../netlink.js';
+import type { NlWriter } from '../netlink.js';
+import { borrowScanner, borrowWriter, finishWriter, returnScanner } from '../spare.js';
+import { Keywords } from '../text/keywords.js';
 import type { ParseOptions } from '../text/options.js';
-import { Scanner } from '../text/scanner.js';
-import { ROW_BY_NAME } from './schema.js';
+import type { Scanner } from '../text/scanner.js';
+import { type AttributeRow, KEY_ATTRIBUTES } from './schema.js';
 import { checkSize, type ParseContext } from './shape.js';
 
-const NAME = 'abcdefghijklmnopqrstuvwxyz0123456789_';
+const OPENINGS = new Keywords<AttributeRow>(KEY_ATTRIBUTES.map((row) => [row.opening, row]));
 
 function parseAttribute(
   scan: Scanner,
@@ -14,10 +16,8 @@ function parseAttribute(
   mask: NlWriter | undefined,
   context: ParseContext,
 ): void {
-  const start = scan.position;
-  const row = ROW_BY_NAME.get(scan.run(NAME) ?? '');
-  if (row !== undefined && scan.accept('(')) row.shape.parse(row.type, scan, key, mask, context);
-  else scan.fail('a key attribute such as in_port(', 'EINVAL', start);
+  const row = OPENINGS.take(scan) ?? scan.fail('a key attribute such as in_port(');
+  row.shape.parse(row.type, scan, key, mask, context);
 }
 
 const UFID = /^ufid:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}/;
@@ -25,20 +25,24 @@ const UFID = /^ufid:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}/;
 /** Skips a `ufid:` in front of an attribute. OVS allows only one space after it, although dump-flows prints a comma. */
 function skipUfid(scan: Scanner, strict: boolean): void {
   if (!scan.at('ufid:')) return;
-  const found = UFID.exec(scan.text.slice(scan.position, scan.position + 'ufid:'.length + 36));
+  const found = UFID.exec(scan.ahead('ufid:'.length + 36));
   if (found === null) scan.fail('ufid: and a UUID');
   else scan.position += found[0].length;
   if (strict) scan.accept(' ');
   else scan.skipDelimiters();
 }
 
-function parseKey(text: string, options: ParseOptions, mask: NlWriter | undefined): NlWriter {
-  const key = new NlWriter();
-  const scan = new Scanner(text);
+/** Reads a key from the scanner's position to its end and appends it to `key` and, if there is one, to `mask`. */
+export function readKey(
+  scan: Scanner,
+  key: NlWriter,
+  mask: NlWriter | undefined,
+  options: ParseOptions,
+): void {
   const context: ParseContext = { options, depth: 0, attribute: parseAttribute };
   for (;;) {
     scan.skipDelimiters();
-    if (scan.done) return key;
+    if (scan.done) return;
     skipUfid(scan, options.strict ?? false);
     parseAttribute(scan, key, mask, context);
     checkSize(key.length, scan);
@@ -53,16 +57,25 @@ export function parseFlowKey(
   text: string,
   options: ParseOptions = {},
 ): { key: Uint8Array; mask: Uint8Array } {
-  const mask = new NlWriter();
-  return { key: parseKey(text, options, mask).finish(), mask: mask.finish() };
+  const scan = borrowScanner(text);
+  const key = borrowWriter();
+  const mask = borrowWriter();
+  readKey(scan, key, mask, options);
+  returnScanner(scan);
+  return { key: finishWriter(key), mask: finishWriter(mask) };
 }
 
 /**
  * Reads a key without a mask: `field/mask` is an error in attributes with named fields. Values that stand alone, such
  * as `skb_mark(1/0xff)`, and tunnel options may carry one, which is dropped, as in OVS.
  */
-export const parseFlowKeyExact = (text: string, options: ParseOptions = {}): Uint8Array =>
-  parseKey(text, options, undefined).finish();
+export function parseFlowKeyExact(text: string, options: ParseOptions = {}): Uint8Array {
+  const scan = borrowScanner(text);
+  const key = borrowWriter();
+  readKey(scan, key, undefined, options);
+  returnScanner(scan);
+  return finishWriter(key);
+}
 
 /** Reads one attribute at the scanner's position and appends it to `key` and, if there is one, to `mask`. */
 export function parseKeyAttrAt(

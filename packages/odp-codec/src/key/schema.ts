@@ -6,29 +6,17 @@ import { KEY_ATTR, KEY_ATTR_MAX, LENGTH_INVALID, LENGTH_NESTED, LENGTH_VARIABLE 
 import { allBytes, getBe16, getBe32 } from './bytes.js';
 import { encap } from './encap.js';
 import { ctState, mpls, port, tcpFlags, vlan } from './headers.js';
-import {
-  be16,
-  be16x,
-  eth,
-  etherType,
-  frag,
-  ipv4,
-  ipv6,
-  ipv6Label,
-  ndReserved,
-  u8,
-  u8x,
-  u16x,
-  u32x,
-  u128,
-} from './kinds.js';
+import { be16, be16x, etherType, frag, ipv6Label, ndReserved, u8, u8x, u16x, u32x } from './kinds.js';
 import { nsh } from './nsh.js';
 import { field, type Shape, type Span, struct, value } from './shape.js';
 import { tunnel } from './tunnel.js';
+import { eth, ipv4, ipv6, u128 } from './wide-kinds.js';
 
 export interface AttributeRow<N extends string = string, M = unknown> {
   /** dpctl's name. */
   readonly name: N;
+  /** `name(`. */
+  readonly opening: string;
   readonly type: number;
   /** Payload bytes, or one of the LENGTH_ constants. */
   readonly length: number;
@@ -55,7 +43,17 @@ function row<N extends string, M>(
   meaning: string,
   isConstant: (mask: Span, byte: number) => boolean = whole,
 ): AttributeRow<N, M> {
-  return { name, type, length, shape, isConstant, meaning };
+  const { print, parse, decode, encode, text } = shape;
+  // Shapes with their properties in one order, for the reason given in kinds.ts.
+  return {
+    name,
+    opening: `${name}(`,
+    type,
+    length,
+    shape: { print, parse, decode, encode, text },
+    isConstant,
+    meaning,
+  };
 }
 
 const ports = struct(4, [field('src', 0, be16), field('dst', 2, be16)]);
@@ -227,10 +225,11 @@ export const ROW_BY_TYPE: readonly (AttributeRow | undefined)[] = ((): (Attribut
   return rows;
 })();
 
+/** By type; {@link keyLength} is asked for every attribute of every key. */
+const LENGTHS = Int32Array.from(ROW_BY_TYPE, (each) => each?.length ?? 0);
+
 /** Payload length of a flow key attribute: reserved numbers count as empty, larger ones are LENGTH_INVALID. */
-export function keyLength(type: number): number {
-  return type > KEY_ATTR_MAX ? LENGTH_INVALID : (ROW_BY_TYPE[type]?.length ?? 0);
-}
+export const keyLength = (type: number): number => (type > KEY_ATTR_MAX ? LENGTH_INVALID : LENGTHS[type]!);
 
 /** What OVS calls an attribute. */
 export function keyName(type: number): string {

@@ -4,11 +4,12 @@
  * the others live in files of their own and are referenced from the table.
  */
 import { OdpError } from '../errors.js';
-import type { NlWriter } from '../netlink.js';
+import { type NlWriter, nlAlign } from '../netlink.js';
+import { Keywords } from '../text/keywords.js';
 import type { ParseOptions, TextOptions } from '../text/options.js';
 import type { Scanner } from '../text/scanner.js';
 import { allBytes } from './bytes.js';
-import { type FieldKind, printField } from './kinds.js';
+import { type FieldKind, printField } from './kind.js';
 import type { KeyModel } from './schema.js';
 
 /** A stretch of bytes: the payload of an attribute, or a run of attributes. */
@@ -73,16 +74,21 @@ export function putField(
   throw bad(`${what}${name === undefined ? '' : `.${name}`} must be ${kind.json}, not ${show(value)}`);
 }
 
-/** Appends `key` and, when there is a mask to write, `mask`. */
-export function putBoth(
+/** Where a mask goes that may be given but is not wanted. */
+const unwanted = new Uint8Array(16);
+
+/** Appends an attribute of one value that the text gives, and its mask when there is one to write; says if there was. */
+export function scanValue(
   type: number,
+  kind: FieldKind,
+  scan: Scanner,
   key: NlWriter,
-  keyPayload: Uint8Array,
   mask: NlWriter | undefined,
-  maskPayload: Uint8Array,
-): void {
-  key.put(type, keyPayload);
-  mask?.put(type, maskPayload);
+  strict: boolean,
+): boolean {
+  const at = key.reserve(type, kind.bytes);
+  const maskAt = mask?.reserve(type, kind.bytes) ?? 0;
+  return kind.scan(scan, key.memory, at, mask?.memory ?? unwanted, maskAt, strict);
 }
 
 /** Closes a nested attribute that a text filled; too long a one is E2BIG, as in OVS. */
@@ -123,19 +129,28 @@ export function value<J extends number | string>(kind: FieldKind<J>, rules: Valu
       return exact || mask === undefined ? text : `${text}/${kind.printMask(mask.bytes, mask.at)}`;
     },
     parse(type, scan, key, mask, { options }) {
-      const value = new Uint8Array(kind.bytes);
-      const wildcard = new Uint8Array(kind.bytes).fill(0xff);
       const strict = options.strict ?? false;
       const start = scan.position;
-      if (!kind.scan(scan, value, 0, rules.noMask ? undefined : wildcard, strict)) scan.fail(kind.expected);
-      const onlyMask =
+      const mark = key.length;
+      if (rules.noMask) {
+        const at = key.reserve(type, kind.bytes);
+        if (!kind.scan(scan, key.memory, at, undefined, 0, strict)) scan.fail(kind.expected);
+        if (mask !== undefined) {
+          const maskAt = mask.reserve(type, kind.bytes);
+          for (let i = maskAt; i < maskAt + kind.bytes; i++) mask.memory[i] = 0xff;
+        }
+      } else if (!scanValue(type, kind, scan, key, mask, strict)) {
+        scan.fail(kind.expected);
+      }
+      if (
         rules.zeroIsAbsent &&
         !strict &&
-        allBytes(value, 0, kind.bytes, 0) &&
-        scan.text.slice(start, scan.position).includes('/');
+        allBytes(key.memory, key.length - nlAlign(kind.bytes), kind.bytes, 0) &&
+        scan.text.slice(start, scan.position).includes('/')
+      ) {
+        key.rewind(mark);
+      }
       scan.expect(')');
-      if (onlyMask) mask?.put(type, wildcard);
-      else putBoth(type, key, value, mask, wildcard);
     },
     decode: (value) => kind.toJson(value.bytes, value.at),
     encode(type, model, out, what) {
@@ -146,9 +161,11 @@ export function value<J extends number | string>(kind: FieldKind<J>, rules: Valu
   };
 }
 
-/** A named field of a struct: `name=` reads it. */
+/** A named field of a struct. */
 export interface Field<N extends string = string, J extends number | string = number | string> {
   readonly name: N;
+  /** `name=`, as it is printed. */
+  readonly label: string;
   readonly at: number;
   readonly kind: FieldKind<J>;
   /** Another name that is read where the text need not be strict OVS. */
@@ -163,7 +180,8 @@ export function field<N extends string, J extends number | string>(
   kind: FieldKind<J>,
   reads: string = name,
 ): Field<N, J> {
-  return { name, at, kind, reads: `${reads}=`, ...(reads === name ? {} : { alias: `${name}=` }) };
+  const label = `${name}=`;
+  return { name, label, at, kind, reads: `${reads}=`, alias: reads === name ? undefined : label };
 }
 
 /** The JSON form of a list of fields. */
@@ -171,36 +189,50 @@ export type FieldsModel<F extends readonly Field[]> = {
   [P in F[number] as P['name']]: P extends Field<string, infer J> ? J : never;
 };
 
-/** Finds the field whose name comes next and takes the name. */
-export function takeField<F extends Field>(
-  fields: readonly F[],
-  scan: Scanner,
-  strict: boolean,
-): F | undefined {
-  for (const candidate of fields) {
-    if (scan.accept(candidate.reads)) return candidate;
-    if (!strict && candidate.alias !== undefined && scan.accept(candidate.alias)) return candidate;
+/** The names of fields, as they are read strictly or not. */
+export function fieldNames<F extends Field>(fields: readonly F[], strict: boolean): Keywords<F> {
+  const names: [name: string, field: F][] = [];
+  for (const each of fields) {
+    names.push([each.reads, each]);
+    if (!strict && each.alias !== undefined) names.push([each.alias, each]);
   }
-  return undefined;
+  return new Keywords(names);
 }
 
 /**
- * Reads `,`-separated fields up to the closing parenthesis; `take` reads one and says whether there was one. As in OVS,
- * the list may be empty and a comma may stand at its end.
+ * Reads what follows an item of a `,`-separated list: true at the closing parenthesis, false where another item may come.
+ * `found` is whether there was an item: as in OVS, the list may be empty and a comma may stand at its end.
  */
-export function scanList(scan: Scanner, take: () => boolean, names: () => string): void {
-  for (;;) {
-    const found = take();
-    if (scan.accept(')')) return;
-    if (!found) scan.fail(`${names()} or ')'`);
-    if (!scan.accept(',')) scan.fail(`',' or ')'`);
-  }
+export function endsList(scan: Scanner, found: boolean, names: string): boolean {
+  if (scan.accept(')')) return true;
+  if (!found) scan.fail(`${names} or ')'`);
+  if (!scan.accept(',')) scan.fail(`',' or ')'`);
+  return false;
 }
 
 /** The JSON form of fields at fixed offsets in a payload of `length` bytes. */
 export interface FieldsCodec<M> {
   decode(value: Span): M;
   encode(type: number, model: unknown, out: NlWriter, what: string): void;
+}
+
+/**
+ * Writes the fields of a model whose properties are exactly those of the table, in its order; false for any other, and
+ * where a value is wrong. Within `for in` V8 reads a property by its index: a third less time than by its name.
+ */
+function encodeInOrder(
+  model: Record<string, unknown>,
+  fields: readonly Field[],
+  into: Uint8Array,
+  start: number,
+): boolean {
+  let next = 0;
+  for (const name in model) {
+    const expected = fields[next++];
+    if (expected === undefined || expected.name !== name) return false;
+    if (!expected.kind.fromJson(model[name], into, start + expected.at)) return false;
+  }
+  return next === fields.length;
 }
 
 export function fieldsCodec<const F extends readonly Field[]>(
@@ -221,13 +253,13 @@ export function fieldsCodec<const F extends readonly Field[]>(
     },
     encode(type, model, out, what) {
       if (!isObject(model)) throw bad(`${what} must be an object, not ${show(model)}`);
-      let count = 0;
-      for (const _name in model) count++;
-      if (count > fields.length) {
-        const odd = Object.keys(model).find((name) => !known.has(name));
+      const start = out.reserve(type, length);
+      if (encodeInOrder(model, fields, out.memory, start)) return;
+      const given = Object.keys(model);
+      if (given.length > fields.length) {
+        const odd = given.find((name) => !known.has(name));
         throw bad(`${what} has no field ${odd}; it has ${[...known].join(', ')}`);
       }
-      const start = out.reserve(type, length);
       for (const { name, at, kind } of fields)
         putField(kind, model[name], out.memory, start + at, what, name);
     },
@@ -236,41 +268,36 @@ export function fieldsCodec<const F extends readonly Field[]>(
 
 /** Named fields at fixed offsets: `tcp(src=80,dst=1024)`. `length` may exceed the fields by padding, which is zero. */
 export function struct<const F extends readonly Field[]>(length: number, fields: F): Shape<FieldsModel<F>> {
-  const names = fields.map((each) => each.reads).join(', ');
+  const expected = fields.map((each) => each.reads).join(', ');
+  const names = fieldNames(fields, false);
+  const strictNames = fieldNames(fields, true);
   return {
     ...fieldsCodec(length, fields),
-    print(value, mask, _exact, { verbose }) {
+    print({ bytes, at: start }, mask, exact, { verbose }) {
       let out = '';
-      for (const { name, at, kind } of fields) {
-        const text = printField(
-          kind,
-          name,
-          value.bytes,
-          value.at + at,
-          mask?.bytes,
-          (mask?.at ?? 0) + at,
-          verbose,
-        );
+      // Where all bits that count are there, the fields need not be looked at one by one.
+      const wild = exact ? undefined : mask?.bytes;
+      const wildStart = mask?.at ?? 0;
+      for (const { label, at, kind } of fields) {
+        const text = printField(kind, label, bytes, start + at, wild, wildStart + at, verbose);
         if (text !== '') out += out === '' ? text : `,${text}`;
       }
       return out;
     },
     parse(type, scan, key, mask, { options }) {
-      const value = new Uint8Array(length);
-      const wildcard = new Uint8Array(length);
       const strict = options.strict ?? false;
-      scanList(
-        scan,
-        () => {
-          const found = takeField(fields, scan, strict);
-          if (found === undefined) return false;
-          const { kind } = found;
-          if (!kind.scan(scan, value, found.at, mask && wildcard, strict)) scan.fail(kind.expected);
-          return true;
-        },
-        () => names,
-      );
-      putBoth(type, key, value, mask, wildcard);
+      const known = strict ? strictNames : names;
+      const start = key.reserve(type, length);
+      const maskStart = mask?.reserve(type, length) ?? 0;
+      const value = key.memory;
+      const wildcard = mask?.memory;
+      let found: F[number] | undefined;
+      do {
+        found = known.take(scan);
+        if (found === undefined) continue;
+        const { at, kind } = found;
+        if (!kind.scan(scan, value, start + at, wildcard, maskStart + at, strict)) scan.fail(kind.expected);
+      } while (!endsList(scan, found !== undefined, expected));
     },
     text: fields.map((each) => `${each.reads}..`).join(','),
   };

@@ -1,7 +1,8 @@
 /** Shapes of the tunnel options with an inside: VXLAN group policy, Geneve options, ERSPAN and GTP-U metadata. */
 import { NlReader, type NlWriter } from '../netlink.js';
 import { hexOf } from '../text/address.js';
-import type { Masked, Scanner } from '../text/scanner.js';
+import type { Masked } from '../text/flags.js';
+import type { Scanner } from '../text/scanner.js';
 import {
   LENGTH_INVALID,
   LENGTH_NESTED,
@@ -10,22 +11,11 @@ import {
   VXLAN_EXT_GBP,
 } from './attributes.js';
 import { allBytes, getBe32, getLe16, getLe32, putBe16, putBe32, putLe32 } from './bytes.js';
-import {
-  alternateHex,
-  be16,
-  be16x,
-  be32,
-  type FieldKind,
-  isUint,
-  printField,
-  readHex,
-  u8,
-  u8x,
-  u32,
-  wideHex,
-} from './kinds.js';
+import { alternateHex, type FieldKind, isUint, printField } from './kind.js';
+import { be16, be16x, be32, u8, u8x, u32 } from './kinds.js';
 import { badLength, findAttribute, printUnknown } from './payload.js';
 import { bad, field, fieldsCodec, isObject, type Span, show } from './shape.js';
+import { readHex, wideHex } from './wide-kinds.js';
 
 export interface OptionShape<M = unknown> {
   /** Payload bytes, or one of the LENGTH_ constants. */
@@ -44,7 +34,7 @@ function scanNamed(scan: Scanner, name: string, kind: FieldKind<number>): Masked
   if (!scan.accept(name)) return { value: 0, mask: 0 };
   const value = new Uint8Array(kind.bytes);
   const mask = new Uint8Array(kind.bytes);
-  if (!kind.scan(scan, value, 0, mask, true)) scan.fail(kind.expected);
+  if (!kind.scan(scan, value, 0, mask, 0, true)) scan.fail(kind.expected);
   return { value: kind.toJson(value, 0), mask: kind.toJson(mask, 0) };
 }
 
@@ -68,8 +58,8 @@ function printGbp(value: number, mask: number | undefined, verbose: boolean): st
   };
   const parts = split(value);
   const wild = mask === undefined ? undefined : split(mask);
-  const id = printField(be16, 'id', parts, 0, wild, 0, verbose);
-  return `gbp(${joined(id, printField(u8x, 'flags', parts, 2, wild, 2, verbose))})`;
+  const id = printField(be16, 'id=', parts, 0, wild, 0, verbose);
+  return `gbp(${joined(id, printField(u8x, 'flags=', parts, 2, wild, 2, verbose))})`;
 }
 
 function putVxlan(out: NlWriter, type: number, gbp: number): void {
@@ -153,9 +143,9 @@ function printGeneveOption(value: Span, mask: Span | undefined, verbose: boolean
     }
   }
   return `{${joined(
-    printField(be16x, 'class', header, 0, wild, 0, verbose),
-    printField(u8x, 'type', header, 2, wild, 2, verbose),
-    printField(u8, 'len', header, 3, wild, 3, verbose),
+    printField(be16x, 'class=', header, 0, wild, 0, verbose),
+    printField(u8x, 'type=', header, 2, wild, 2, verbose),
+    printField(u8, 'len=', header, 3, wild, 3, verbose),
     data,
   )}}`;
 }
@@ -281,7 +271,7 @@ export const erspan: OptionShape = {
   print(value, mask, verbose) {
     const opts = head(value, ERSPAN_BYTES);
     const wild = mask && head(mask, ERSPAN_BYTES);
-    const ver = printField(u8, 'ver', opts, 0, wild, 0, verbose);
+    const ver = printField(u8, 'ver=', opts, 0, wild, 0, verbose);
     const version = getLe32(opts, 0);
     if (version === 1) {
       const index = alternateHex(getBe32(opts, 4));
@@ -349,7 +339,7 @@ export const gtpu: OptionShape = {
     const opts = head(value, GTPU_BYTES);
     const wild = mask && head(mask, GTPU_BYTES);
     return joined(
-      ...gtpuFields.map(({ name, at, kind }) => printField(kind, name, opts, at, wild, at, verbose)),
+      ...gtpuFields.map(({ label, at, kind }) => printField(kind, label, opts, at, wild, at, verbose)),
     );
   },
   parse(type, scan, key, mask) {

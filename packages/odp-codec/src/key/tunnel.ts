@@ -4,7 +4,8 @@
  * of their own in `tunnel-options.ts`.
  */
 import { NlReader, type NlWriter } from '../netlink.js';
-import { printFlags, printMaskedFlags, TUNNEL_FLAG_NAMES } from '../text/flags.js';
+import { printFlags, printMaskedFlags, scanFlags, TUNNEL_FLAG_NAMES } from '../text/flags.js';
+import { Keywords } from '../text/keywords.js';
 import type { Scanner } from '../text/scanner.js';
 import {
   LENGTH_INVALID,
@@ -16,20 +17,22 @@ import {
   TUNNEL_ATTR,
   TUNNEL_ATTR_MAX,
 } from './attributes.js';
-import { be16, be64, type FieldKind, ipv4, ipv6, printField, u8, u8x } from './kinds.js';
+import { type FieldKind, printField } from './kind.js';
+import { be16, u8, u8x } from './kinds.js';
 import { badLength, findAttribute, printUnknown } from './payload.js';
 import {
   bad,
   endNested,
+  endsList,
   isObject,
-  putBoth,
   putField,
   type Shape,
   type Span,
-  scanList,
+  scanValue,
   show,
 } from './shape.js';
 import { erspan, geneve, gtpu, type OptionShape, vxlan } from './tunnel-options.js';
+import { be64, ipv4, ipv6 } from './wide-kinds.js';
 
 interface PlainRow {
   readonly type: number;
@@ -90,13 +93,14 @@ const ROWS: Readonly<Record<keyof TunnelModel, Row>> = {
 
 const BY_NAME: ReadonlyMap<string, Row> = new Map(Object.entries(ROWS));
 const NAMES = [...BY_NAME.keys()];
-const BY_TYPE = new Map([...BY_NAME].map(([name, row]) => [row.type, { name, row }]));
+const BY_TYPE = new Map([...BY_NAME].map(([name, row]) => [row.type, { name, label: `${name}=`, row }]));
 /** What the text of each option begins with. Flags come together, in `flags(`. */
-const OPENINGS: [opening: string, row: PlainRow | OptionRow][] = [];
+const OPENINGS: (readonly [opening: string, row: PlainRow | OptionRow])[] = [];
 for (const [name, row] of BY_NAME) {
   if ('kind' in row) OPENINGS.push([`${name}=`, row]);
   else if ('option' in row) OPENINGS.push([row.option.opening, row]);
 }
+const OPTION_NAMES = new Keywords(OPENINGS);
 const EXPECTED = [...OPENINGS.map(([opening]) => opening), 'flags('].join(', ');
 const PUBLIC_FLAGS = TUN_F_OAM | TUN_F_DF | TUN_F_CSUM | TUN_F_KEY;
 
@@ -138,7 +142,7 @@ function flagsIn(run: Span): number {
 function parseOption(scan: Scanner, key: NlWriter, mask: NlWriter | undefined, strict: boolean): boolean {
   if (scan.accept('flags(')) {
     const found = scan.need(
-      scan.flags(TUNNEL_FLAG_NAMES, ')', PUBLIC_FLAGS, true),
+      scanFlags(scan, TUNNEL_FLAG_NAMES, ')', PUBLIC_FLAGS, true),
       'flags of oam, df, csum, key',
     );
     scan.expect(')');
@@ -146,18 +150,10 @@ function parseOption(scan: Scanner, key: NlWriter, mask: NlWriter | undefined, s
     if (mask !== undefined) putFlags(mask, found.mask);
     return true;
   }
-  const found = OPENINGS.find(([opening]) => scan.accept(opening));
-  if (found === undefined) return false;
-  const row = found[1];
-  if ('option' in row) {
-    row.option.parse(row.type, scan, key, mask);
-    return true;
-  }
-  const { kind } = row;
-  const value = new Uint8Array(kind.bytes);
-  const wild = new Uint8Array(kind.bytes);
-  if (!kind.scan(scan, value, 0, wild, strict)) scan.fail(kind.expected);
-  putBoth(row.type, key, value, mask, wild);
+  const row = OPTION_NAMES.take(scan);
+  if (row === undefined) return false;
+  if ('option' in row) row.option.parse(row.type, scan, key, mask);
+  else if (!scanValue(row.type, row.kind, scan, key, mask, strict)) scan.fail(row.kind.expected);
   return true;
 }
 
@@ -190,7 +186,7 @@ export const tunnel: Shape<TunnelModel> = {
         const { kind } = known.row;
         const text = printField(
           kind,
-          known.name,
+          known.label,
           part.bytes,
           part.at,
           partMask?.bytes,
@@ -211,11 +207,7 @@ export const tunnel: Shape<TunnelModel> = {
     const keyMark = key.begin(type);
     const maskMark = mask?.begin(type) ?? 0;
     const strict = options.strict ?? false;
-    scanList(
-      scan,
-      () => parseOption(scan, key, mask, strict),
-      () => EXPECTED,
-    );
+    while (!endsList(scan, parseOption(scan, key, mask, strict), EXPECTED));
     endNested(key, keyMark, scan);
     if (mask !== undefined) endNested(mask, maskMark, scan);
   },

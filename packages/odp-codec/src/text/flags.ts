@@ -1,5 +1,14 @@
-/** Flag sets as text, and the names of those that keys have. Reading is `Scanner.flags`. */
-import type { FlagNames } from './scanner.js';
+/** Flag sets as text, both ways, and the names of those that keys have. */
+import type { Scanner } from './scanner.js';
+
+/** Flag names by bit number; a bit without a name is not printed and not read by name. */
+export type FlagNames = readonly (string | undefined)[];
+
+/** A value and which of its bits matter. */
+export interface Masked {
+  value: number;
+  mask: number;
+}
 
 /** TCP flags by bit; the three reserved bits are named by their value. */
 export const TCP_FLAG_NAMES: FlagNames = [
@@ -45,4 +54,82 @@ export function printMaskedFlags(names: FlagNames, value: number, mask: number, 
     if ((mask & (1 << i)) !== 0) out += `${(value & (1 << i)) === 0 ? '-' : '+'}${names[i] ?? '[Unknown]'}`;
   }
   return out;
+}
+
+/**
+ * Reads a set of flags up to, not including, the character `end`: `a|b` and numbers joined by bars (then the mask is all
+ * ones), and where `masked` also `+a-b` and `value/mask`. Only bits of `allowed` may be given. Undefined, and the
+ * position where it was, for anything else.
+ */
+export function scanFlags(
+  scan: Scanner,
+  names: FlagNames,
+  end: string,
+  allowed: number,
+  masked: boolean,
+): Masked | undefined {
+  const start = scan.position;
+  const found =
+    (masked ? scanNumericFlags(scan, allowed) : undefined) ??
+    (masked && (scan.at('+') || scan.at('-'))
+      ? scanSignedFlags(scan, names, end, allowed)
+      : scanPlainFlags(scan, names, end, allowed));
+  if (found === undefined) scan.position = start;
+  return found;
+}
+
+function scanNumericFlags(scan: Scanner, allowed: number): Masked | undefined {
+  const start = scan.position;
+  if (scan.integer()) {
+    const value = scan.lo;
+    if (scan.accept('/') && scan.integer()) {
+      const mask = scan.lo;
+      if (((value | mask) & ~allowed) === 0) return { value, mask };
+    }
+  }
+  scan.position = start;
+  return undefined;
+}
+
+function scanSignedFlags(scan: Scanner, names: FlagNames, end: string, allowed: number): Masked | undefined {
+  let value = 0;
+  let mask = 0;
+  while (!scan.at(end)) {
+    const set = scan.accept('+');
+    if (!set && !scan.accept('-')) return undefined;
+    const bit = scanFlagName(scan, names, `+-${end}`);
+    if (bit === 0 || (mask & bit) !== 0 || (bit & allowed) === 0) return undefined;
+    if (set) value |= bit;
+    mask |= bit;
+  }
+  return { value: value >>> 0, mask: mask >>> 0 };
+}
+
+function scanPlainFlags(scan: Scanner, names: FlagNames, end: string, allowed: number): Masked | undefined {
+  let value = 0;
+  while (!scan.at(end)) {
+    if (scan.integer()) {
+      if (scan.hi !== 0 || (scan.lo & ~allowed) !== 0) return undefined;
+      value |= scan.lo;
+    } else {
+      const bit = scanFlagName(scan, names, `|${end}`);
+      if (bit === 0 || (bit & allowed) === 0) return undefined;
+      value |= bit;
+    }
+    scan.accept('|');
+  }
+  return { value: value >>> 0, mask: 0xffff_ffff };
+}
+
+/** Takes a flag name that one of `followers` follows; returns its bit, 0 when there is none. */
+function scanFlagName(scan: Scanner, names: FlagNames, followers: string): number {
+  const start = scan.position;
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i];
+    if (name === undefined || !scan.accept(name)) continue;
+    const next = scan.ahead(1);
+    if (next !== '' && followers.includes(next)) return 1 << i;
+    scan.position = start;
+  }
+  return 0;
 }

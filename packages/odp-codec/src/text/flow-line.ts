@@ -1,10 +1,12 @@
 /** Whole flows as `dpctl/dump-flows` prints them, one to a line, both ways. */
-import { formatActions, parseActions } from '../actions/index.js';
-import { OdpError } from '../errors.js';
+import { formatActions } from '../actions/index.js';
+import { readActions } from '../actions/parse.js';
 import { formatFlowKey } from '../key/format.js';
-import { parseFlowKey } from '../key/parse.js';
+import { readKey } from '../key/parse.js';
+import { borrowScanner, borrowWriter, finishWriter, returnScanner } from '../spare.js';
+import { Keywords } from './keywords.js';
 import type { ParseOptions, TextOptions } from './options.js';
-import { Scanner } from './scanner.js';
+import type { Scanner } from './scanner.js';
 
 /** A flow of a datapath with its statistics. */
 export interface Flow {
@@ -30,26 +32,36 @@ export interface Flow {
 }
 
 /** The bits of `tcpFlags` in the order in which they are printed. */
-const FLAG_LETTERS: readonly (readonly [bit: number, letters: string])[] = [
-  [0x002, 'S'],
-  [0x001, 'F'],
-  [0x008, 'P'],
-  [0x004, 'R'],
-  [0x020, 'U'],
-  [0x010, '.'],
-  [0x040, 'E'],
-  [0x080, 'C'],
-  [0x100, 'N'],
-  [0x200, '[200]'],
-  [0x400, '[400]'],
-  [0x800, '[800]'],
+const FLAG_LETTERS: readonly (readonly [letters: string, bit: number])[] = [
+  ['S', 0x002],
+  ['F', 0x001],
+  ['P', 0x008],
+  ['R', 0x004],
+  ['U', 0x020],
+  ['.', 0x010],
+  ['E', 0x040],
+  ['C', 0x080],
+  ['N', 0x100],
+  ['[200]', 0x200],
+  ['[400]', 0x400],
+  ['[800]', 0x800],
 ];
+const FLAG_NAMES = new Keywords(FLAG_LETTERS);
 
 /** `packets:1, bytes:60, used:0.010s, flags:S`. */
 export function formatFlowStats({ packets, bytes, used, tcpFlags = 0 }: Flow): string {
-  const ago = used === undefined ? 'never' : `${(used / 1000).toFixed(3)}s`;
-  const letters = FLAG_LETTERS.map(([bit, text]) => ((tcpFlags & bit) === 0 ? '' : text)).join('');
-  return `packets:${packets}, bytes:${bytes}, used:${ago}${letters === '' ? '' : `, flags:${letters}`}`;
+  let out = `packets:${packets}, bytes:${bytes}, used:${used === undefined ? 'never' : seconds(used)}`;
+  if ((tcpFlags & 0xfff) === 0) return out;
+  out += ', flags:';
+  for (const [letters, bit] of FLAG_LETTERS) if ((tcpFlags & bit) !== 0) out += letters;
+  return out;
+}
+
+/** `1.500s`. `toFixed` is for what is no whole number of milliseconds: with it the statistics take twice the time. */
+function seconds(milliseconds: number): string {
+  if (!Number.isSafeInteger(milliseconds) || milliseconds < 0) return `${(milliseconds / 1000).toFixed(3)}s`;
+  const rest = milliseconds % 1000;
+  return `${(milliseconds - rest) / 1000}.${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}s`;
 }
 
 /** One line, without its end. UFID, offload state, layer and extra information are printed only if `verbose`. */
@@ -74,83 +86,100 @@ const UFID = /^ufid:([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/;
  * around the line is ignored.
  */
 export function parseFlowLine(line: string, options: ParseOptions = {}): Flow {
-  const scan = new Scanner(line.trimEnd());
-  const { text } = scan;
+  const text = line.trimEnd();
+  const scan = borrowScanner(text);
   const statistics = text.indexOf(STATISTICS);
   if (statistics < 0) scan.fail(`a flow with '${STATISTICS}' after its key`, 'EINVAL', text.length);
   const indent = text.length - text.trimStart().length;
-  const ufid = UFID.exec(text.slice(indent))?.[1];
+  const ufid = text.startsWith('ufid:', indent) ? UFID.exec(text.slice(indent))?.[1] : undefined;
   // The key's parser skips the UFID, but strictly not with the comma that is printed after it.
   const keyAt = ufid === undefined ? indent : indent + 'ufid:'.length + ufid.length;
-  const { key, mask } = shifted(scan, keyAt, statistics, (part) => parseFlowKey(part, options));
-  scan.position = statistics;
-  const statisticsRead = parseStatistics(scan);
+  const key = borrowWriter();
+  const mask = borrowWriter();
+  scan.position = keyAt;
+  scan.end = statistics;
+  readKey(scan, key, mask, options);
+  const flow: FlowRead = {
+    key: finishWriter(key),
+    mask: finishWriter(mask),
+    actions: NONE,
+    packets: 0,
+    bytes: 0,
+    tcpFlags: 0,
+  };
+  if (ufid !== undefined) flow.ufid = ufid;
+  scan.end = text.length;
+  parseStatistics(scan, flow);
   scan.expect(ACTIONS);
   const extraAt = text.indexOf(EXTRA, scan.position);
-  const actions = shifted(scan, scan.position, extraAt < 0 ? text.length : extraAt, (part) =>
-    parseActions(part, options),
-  );
-  return {
-    ...(ufid === undefined ? {} : { ufid }),
-    key,
-    mask,
-    actions,
-    ...statisticsRead,
-    ...(extraAt < 0 ? {} : { extraInfo: text.slice(extraAt + EXTRA.length) }),
-  };
-}
-
-/** Parses a part of the line; an error's column is moved to where the part stands in it. */
-function shifted<T>(scan: Scanner, start: number, end: number, parse: (part: string) => T): T {
-  try {
-    return parse(scan.text.slice(start, end));
-  } catch (error) {
-    if (!(error instanceof OdpError) || error.column === undefined || error.expected === undefined)
-      throw error;
-    return scan.fail(error.expected, error.code, start + error.column - 1);
+  if (extraAt >= 0) {
+    flow.extraInfo = text.slice(extraAt + EXTRA.length);
+    scan.end = extraAt;
   }
+  flow.actions = readActions(scan, options);
+  returnScanner(scan);
+  return flow;
 }
 
-type Statistics = Pick<Flow, 'packets' | 'bytes' | 'used' | 'tcpFlags' | 'offloaded' | 'layer'>;
+/** A flow of which a part is read. */
+type FlowRead = { -readonly [P in keyof Flow]: Flow[P] };
+const NONE = new Uint8Array(0);
 
 /** From `, packets:` up to, not including, `, actions:`. */
-function parseStatistics(scan: Scanner): Statistics {
+function parseStatistics(scan: Scanner, flow: FlowRead): void {
   scan.expect(STATISTICS);
-  const packets = count(scan);
+  flow.packets = count(scan);
   scan.expect(', bytes:');
-  const bytes = count(scan);
+  flow.bytes = count(scan);
   scan.expect(', used:');
-  const used = scan.accept('never') ? undefined : milliseconds(scan);
-  const tcpFlags = scan.accept(', flags:') ? letters(scan) : 0;
-  const offloaded = scan.accept(', offloaded:') ? offload(scan) : undefined;
-  const layer = scan.accept(', dp:') ? word(scan) : undefined;
-  return {
-    packets,
-    bytes,
-    ...(used === undefined ? {} : { used }),
-    tcpFlags,
-    ...(offloaded === undefined ? {} : { offloaded }),
-    ...(layer === undefined ? {} : { layer }),
-  };
+  if (!scan.accept('never')) flow.used = milliseconds(scan);
+  if (scan.accept(', flags:')) flow.tcpFlags = letters(scan);
+  if (scan.accept(', offloaded:')) flow.offloaded = offload(scan);
+  if (scan.accept(', dp:')) flow.layer = word(scan);
 }
 
-const DIGITS = '0123456789';
-const count = (scan: Scanner): number => Number(scan.need(scan.run(DIGITS), 'a number'));
+/** As many digits always are a safe integer. */
+const SAFE_DIGITS = 15;
+
+/** Takes a decimal digit and returns its value, or -1. */
+function digit(scan: Scanner): number {
+  const value = scan.code() - 0x30;
+  if (value < 0 || value > 9) return -1;
+  scan.position++;
+  return value;
+}
+
+/** Takes decimal digits, if there are any. */
+function digits(scan: Scanner): number {
+  const start = scan.position;
+  let value = 0;
+  for (let next = digit(scan); next >= 0; next = digit(scan)) value = value * 10 + next;
+  return scan.position - start <= SAFE_DIGITS ? value : Number(scan.text.slice(start, scan.position));
+}
+
+function count(scan: Scanner): number {
+  const start = scan.position;
+  const value = digits(scan);
+  if (scan.position === start) scan.fail('a number');
+  return value;
+}
 
 function milliseconds(scan: Scanner): number {
   const start = scan.position;
-  const seconds = Number(scan.run(`${DIGITS}.`) ?? Number.NaN);
-  if (Number.isNaN(seconds) || !scan.accept('s'))
-    scan.fail("'never' or seconds such as 1.500s", 'EINVAL', start);
-  return Math.round(seconds * 1000);
+  let value = digits(scan) * 1000;
+  let found = scan.position - start;
+  if (scan.accept('.')) {
+    const point = scan.position;
+    for (let unit = 100, next = digit(scan); next >= 0; unit /= 10, next = digit(scan)) value += next * unit;
+    found += scan.position - point;
+  }
+  if (found === 0 || !scan.accept('s')) scan.fail("'never' or seconds such as 1.500s", 'EINVAL', start);
+  return Math.round(value);
 }
 
 function letters(scan: Scanner): number {
   let flags = 0;
-  while (!scan.done && !scan.at(',')) {
-    const found = FLAG_LETTERS.find(([, text]) => scan.accept(text));
-    flags |= scan.need(found, 'TCP flags as in SFPRU.ECN')[0];
-  }
+  while (!scan.done && !scan.at(',')) flags |= scan.need(FLAG_NAMES.take(scan), 'TCP flags as in SFPRU.ECN');
   return flags;
 }
 
