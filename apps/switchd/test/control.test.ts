@@ -111,7 +111,7 @@ describe('control server', () => {
       (socket) => socket.write(request(3, String(method), ...params)),
       (text) => text.endsWith('}'),
     );
-    expect(JSON.parse(reply)).toEqual({ id: 3, result: null, error });
+    expect(JSON.parse(reply)).toEqual({ id: 3, result: null, error: `${error}\n` });
   });
 
   it('answers requests that come at once in their order, also to a peer that has closed its side', async () => {

@@ -78,6 +78,25 @@ describe('MacTable', () => {
   });
 });
 
+describe('fixed entries', () => {
+  it('neither move, age nor leave for others, and count apart from what is learned', () => {
+    const table = new MacTable({ maxEntries: 2, maxAge: 1000 });
+    table.learn(0, 1, 5, 0);
+    table.fix(0, 1, 7, 0);
+    expect(table.learn(0, 1, 5, 10)).toEqual({ kind: 'known' });
+    expect(table.lookup(0, 1)).toMatchObject({ port: 7, fixed: true });
+    expect(table.expire(1_000_000)).toEqual([]);
+    table.learn(0, 2, 5, 1_000_000);
+    expect(table.learn(0, 3, 5, 1_000_000)).toMatchObject({ evicted: { mac: 2 } });
+    table.clear();
+    expect([...table.entries()].map(({ mac }) => mac)).toEqual([1]);
+    expect(table.counters).toEqual({ learned: 3, expired: 0, evicted: 1, moved: 0 });
+    expect(table.removePort(7)).toHaveLength(1);
+    expect(table.remove(0, 1)).toBeUndefined();
+    expect(table.size).toBe(0);
+  });
+});
+
 describe('addresses', () => {
   it('are numbers that keep all 48 bits', () => {
     expect(formatMac(macFromWords(0x1234fedc, 0xba987654 | 0))).toBe('fe:dc:ba:98:76:54');

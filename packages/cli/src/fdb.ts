@@ -9,15 +9,15 @@ export type FdbEntry = {
   readonly vlan: number;
   /** `aa:bb:cc:dd:ee:ff`. */
   readonly mac: string;
-  /** Seconds since the station was last heard. */
-  readonly age: number;
+  /** Seconds since the station was last heard; null for one that the operator put there, which does not age. */
+  readonly age: number | null;
 };
 
 /** Open vSwitch's layout; the local port prints as LOCAL. */
 export function formatFdb(entries: readonly FdbEntry[]): string {
   const rows = entries.map(({ port, vlan, mac, age }) => {
     const name = port === 0 ? 'LOCAL' : String(port);
-    return `${name.padStart(5)}  ${String(vlan).padStart(4)}  ${mac}  ${String(age).padStart(3)}\n`;
+    return `${name.padStart(5)}  ${String(vlan).padStart(4)}  ${mac}  ${String(age ?? 'static').padStart(3)}\n`;
   });
   return ` port  VLAN  MAC                Age\n${rows.join('')}`;
 }

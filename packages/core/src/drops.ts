@@ -25,6 +25,7 @@ export const DROP_METER = 16;
 export const DROP_PORT_DELETED = 17;
 export const DROP_NO_HEADROOM = 18;
 export const DROP_RX_FAULT = 19;
+export const DROP_TX_NOT_ETHERNET = 20;
 
 export interface DropReason {
   /** Identifier in JSON and metrics. */
@@ -54,6 +55,7 @@ export const DROP_REASONS: readonly DropReason[] = [
   { code: 'port_deleted', sentence: 'the port was deleted while the packet waited' },
   { code: 'no_headroom', sentence: 'the packet buffer has no room in front for another header' },
   { code: 'rx_fault', sentence: 'a fault-injection decorator dropped the received frame' },
+  { code: 'tx_not_ethernet', sentence: 'the packet had no Ethernet header when it was to leave' },
 ];
 
 export const DROP_REASON_COUNT = DROP_REASONS.length;

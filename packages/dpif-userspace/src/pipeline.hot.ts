@@ -11,6 +11,7 @@ import {
   DROP_ACTION_UNSUPPORTED,
   DROP_FLOW,
   DROP_RECIRC_DEPTH,
+  DROP_TX_NOT_ETHERNET,
   type ExecuteHost,
   extractFrame,
   type FlowCounters,
@@ -84,6 +85,7 @@ const TOS_TTL_FLAGS = W_TOS_TTL_FLAGS;
 const TYPE_FRAG_PROTO = W_TYPE_FRAG_PROTO;
 const FLOW_DROP = DROP_FLOW;
 const RECIRC_DEPTH = DROP_RECIRC_DEPTH;
+const NOT_ETHERNET = DROP_TX_NOT_ETHERNET;
 const ACTION_UNSUPPORTED = DROP_ACTION_UNSUPPORTED;
 
 export class Pipeline implements ExecuteHost {
@@ -198,6 +200,12 @@ export class Pipeline implements ExecuteHost {
   // --- ExecuteHost
 
   output(packet: PacketState, port: number, last: boolean): void {
+    // All our ports are Ethernet: what lost its Ethernet header, or got something in front of it, fits none.
+    if (packet.packetType !== 0) {
+      this.#drops[NOT_ETHERNET]! += 1;
+      if (last) this.#pool.release(packet.data);
+      return;
+    }
     if (!last) this.#pool.retain(packet.data);
     this.#output.sendPacket(port, packet, this.#drops);
   }

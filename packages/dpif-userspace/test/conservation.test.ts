@@ -106,6 +106,14 @@ describe('conservation', () => {
     expect(await stat(2, 'txPackets')).toBe(3);
   });
 
+  it('packets without an Ethernet header, which no Ethernet port takes', async () => {
+    await put('in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)', 'pop_eth,2');
+    const frame = ethernet({}, ipv4({ src: '10.0.0.1', dst: '10.0.0.2' }, udp({ src: 1, dst: 2 })));
+    await run([frame, frame]);
+    expect(await opener.portGetDrops(1)).toEqual({ tx_not_ethernet: 2 });
+    expect(await stat(2, 'txPackets')).toBe(0);
+  });
+
   it('100,000 random frames through flows of every kind', async () => {
     await opener.recvSet(true);
     const pid = await opener.portGetPid(1, 0);

@@ -26,6 +26,10 @@ function refusal(act: () => unknown): OdpError {
   throw new Error('was not refused');
 }
 
+const GENEVE =
+  'tnl_push(tnl_port(6),header(size=50,type=5,eth(dst=02:00:00:00:00:01,src=02:00:00:00:00:02,dl_type=0x0800),' +
+  'ipv4(src=1.1.2.88,dst=1.1.2.92,proto=17,tos=0,ttl=64,frag=0x0),udp(src=0,dst=6081,csum=0x0),geneve(vni=1,';
+
 const parseError = (text: string, options?: ParseOptions): OdpError =>
   refusal(() => parseActions(text, options));
 
@@ -85,6 +89,12 @@ describe('text', () => {
     expect(hex(parseActions('set(tcp(src=80,dst=81))'))).toBe('0c00030008000900' + '00500051');
   });
 
+  test('a meter is read by sscanf(3), to which 0x is a number', () => {
+    for (const zero of ['0x', '-0X', ' 0'])
+      expect(hex(parseActions(`meter(${zero})`))).toBe('0800130000000000');
+    expect(hex(parseActions('meter(0xffffffffffffffffff)'))).toBe('08001300ffffffff');
+  });
+
   test('ports go by name where the options know them', () => {
     const numbers = new Map([
       ['eth0', 3],
@@ -113,6 +123,7 @@ describe('text', () => {
     ['sample(sample=101%,actions(1))', 15, 'a percentage from 0 to 100'],
     ['push_eth(src=1)', 14, 'an Ethernet address'],
     ['userspace(pid=1,slow_path(nope))', 27, 'reasons of a slow path'],
+    [`${GENEVE}options({class=0x1,type=0x2/1})),out_port(1))`, 221, 'options without masks'],
   ])('%s goes wrong at column %i', (text, column, expected) => {
     const error = parseError(text);
     expect({ column: error.column, expected: error.expected }).toEqual({ column, expected });

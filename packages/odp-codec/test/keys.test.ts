@@ -113,10 +113,19 @@ describe('text', () => {
     ['mpls(label=1,label=2,label=3,label=4)', 36, 'at most 3 labels'],
     ['encap('.repeat(40), 187, 'at most 31 levels of encap()'],
     ['in_port(eth9)', 9, 'a port number'],
+    ['tcp_flags()', 11, 'flags of fin, syn, rst, psh, ack, urg, ece, cwr, ns, [200], [400], [800]'],
+    ['ct_state()', 10, 'flags of new, est, rel, rpl, inv, trk, snat, dnat'],
+    // White space may stand in front of a number, and of the numbers of other addresses, but not here.
+    ['ipv6(src= ::1)', 10, 'an IPv6 address'],
   ])('an error in %s names column %i', (text, column, expected) => {
     const error = refusal(text);
     expect({ column: error.column, expected: error.expected }).toEqual({ column, expected });
     expect(error.message).toContain(`expected ${expected} at column ${column}, found `);
+  });
+
+  test('flags are cut to 32 bits, as all numbers are to their width', () => {
+    expect(formatFlowKey(parseFlowKeyExact('tcp_flags(0x100000002|ack)'))).toBe('tcp_flags(syn|ack)');
+    expect(formatFlowKey(parseFlowKeyExact('ct_state(0x100000000)'))).toBe('ct_state(0)');
   });
 
   test('more attributes than fit are E2BIG', () => {
@@ -194,6 +203,11 @@ describe('rows', () => {
     expect(formatFlowKey(bare)).toBe(
       `skb_priority(0),${TCP.slice(0, 10)},skb_mark(0),packet_type(ns=0,id=0),${TCP.slice(11)}`,
     );
+  });
+
+  test.each(['src=10.0.0.1', 'ipv6_src=::1'])('a tunnel that has only %s is written', (end) => {
+    const tunnel = `tunnel(${end},ttl=64,flags(0))`;
+    expect(formatFlowKey(flowToKey(row(`${tunnel},${TCP}`)))).toContain(tunnel);
   });
 
   test('tags beyond the limit are too much', () => {

@@ -21,7 +21,8 @@ test('an integer is what C reads, modulo 2^64, and ends where C ends', () => {
   fc.assert(
     fc.property(
       number,
-      fc.constantFrom('', ',', ')', '/', ' 1', 'x', 'é'),
+      // Not x, which makes a prefix of a zero.
+      fc.constantFrom('', ',', ')', '/', ' 1', 'g', 'é'),
       ([space, sign, [text, value]], rest) => {
         const scan = new Scanner(`${space}${sign}${text}${rest}`);
         expect(scan.integer()).toBe(true);

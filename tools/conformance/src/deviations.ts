@@ -1,11 +1,11 @@
 /**
  * The deviations that we stand by: records in which Open vSwitch and Etherloom differ on purpose. Known by rule, never by
- * record, and each explained in docs/deviations.md. A record that fails and to which one of these applies is counted
- * apart.
+ * record, and each explained in docs/deviations.md. A record whose every difference one of these explains is counted apart.
  */
 
 import { extractFrame, LAYER_L4, LAYER_WORDS } from '@etherloom/core';
 import { KEY_WORDS, MAX_VLANS, W_TYPE_FRAG_PROTO } from '@etherloom/odp-codec';
+import { DPCTL_DEVIATIONS } from './dpctl-deviations.js';
 import { bytesOf, isRecord, stringOf, type VectorRecord } from './record.js';
 
 export interface Deviation {
@@ -13,8 +13,8 @@ export interface Deviation {
   readonly id: string;
   /** One sentence. */
   readonly why: string;
-  /** Whether these differences of a record in `file` are all due to this rule. */
-  applies(file: string, record: VectorRecord, differences: readonly string[]): boolean;
+  /** Whether this difference of a record in `file` is due to this rule. */
+  explains(file: string, record: VectorRecord, difference: string): boolean;
 }
 
 /** IPv4, a fragment with an offset, and the protocol: `eth_type << 16 | nw_frag << 8 | nw_proto`. */
@@ -49,17 +49,15 @@ export const DEVIATIONS: readonly Deviation[] = [
   {
     id: 'later-fragment-payload',
     why: 'A later IPv4 fragment has no transport header, so rewriting an address changes none of its payload.',
-    applies(file, record, differences) {
+    explains(file, record, difference) {
       if (file !== 'execute.jsonl') return false;
       const fromEnd = checksumFromEnd(record);
-      if (fromEnd === undefined) return false;
-      return differences.every((difference) => {
-        const found = /^(.+)\.packet_hex: differs at byte (\d+)\n/.exec(difference);
-        const packet = found === null ? undefined : wantedPacket(record, found[1]!);
-        if (packet === undefined) return false;
-        const place = Number(found![2]) - (packet.length - fromEnd);
-        return place === 0 || place === 1;
-      });
+      const found = /^(.+)\.packet_hex: differs at byte (\d+)\n/.exec(difference);
+      const packet = found === null ? undefined : wantedPacket(record, found[1]!);
+      if (fromEnd === undefined || packet === undefined) return false;
+      const place = Number(found![2]) - (packet.length - fromEnd);
+      return place === 0 || place === 1;
     },
   },
+  ...DPCTL_DEVIATIONS,
 ];

@@ -24,6 +24,7 @@ import {
   formatFlowKey,
   KEY_WORDS,
   metadataFromKey,
+  NlWriter,
   OdpError,
   parseActions,
   W_PACKET_TYPE,
@@ -69,7 +70,7 @@ class Recorder implements ExecuteHost {
   }
 
   recirc(packet: PacketState, id: number, last: boolean): void {
-    this.#note(packet, { call: 'recirc', action: `recirc(0x${id.toString(16)})` }, last);
+    this.#note(packet, { call: 'recirc', action: formatActions(recircAction(id)) }, last);
     this.#take(packet, last);
   }
 
@@ -89,6 +90,12 @@ class Recorder implements ExecuteHost {
   #take(packet: PacketState, last: boolean): void {
     if (last) this.#pool.release(packet.data);
   }
+}
+
+function recircAction(id: number): Uint8Array {
+  const out = new NlWriter();
+  out.u32(ACTION_ATTR.RECIRC, id);
+  return out.finish();
 }
 
 /** The packet in the form of the vectors: fields that are zero there are absent. */

@@ -1,6 +1,8 @@
 /** The vector files that we know, each with the function that checks one of its records. */
 
 import { checkActionBadRecord, checkActionRecord } from './actions.js';
+import { checkDpctlRecord } from './dpctl.js';
+import { whyNoAppctl } from './dpctl-switch.js';
 import { checkExecuteRecord } from './execute.js';
 import { checkExtractRecord } from './extract.js';
 import { checkKeyBadRecord, checkKeyRecord } from './keys.js';
@@ -10,7 +12,9 @@ export interface VectorFile {
   /** Its name, to which `.gz` may be appended. */
   readonly name: string;
   /** The differences of one record, none when every field that it gives is met. */
-  check(record: VectorRecord): string[];
+  check(record: VectorRecord): string[] | Promise<string[]>;
+  /** Why records cannot be checked on this machine; undefined when they can. */
+  unavailable?(): string | undefined;
 }
 
 export const VECTOR_FILES: readonly VectorFile[] = [
@@ -21,3 +25,10 @@ export const VECTOR_FILES: readonly VectorFile[] = [
   { name: 'extract.jsonl', check: checkExtractRecord },
   { name: 'execute.jsonl', check: checkExecuteRecord },
 ];
+
+/** Transcripts of a whole daemon, a second each: only on request. */
+export const DPCTL_FILE: VectorFile = {
+  name: 'dpctl.jsonl',
+  check: checkDpctlRecord,
+  unavailable: whyNoAppctl,
+};

@@ -1,5 +1,5 @@
 /**
- * The conformance command: `conformance [DIR] [--report FILE]` holds the packages against the vector files in DIR, by
+ * The conformance command: `conformance [DIR] [--report FILE] [--dpctl]` holds the packages against the vector files in DIR, by
  * default the project's own. One line per file on standard output, with the first differences below it.
  *
  * Exit status: 0 when every record passes or is a documented deviation, 1 when one does not, 2 when the command cannot
@@ -9,7 +9,7 @@
 import { statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { VECTOR_FILES } from './files.js';
+import { DPCTL_FILE, VECTOR_FILES } from './files.js';
 import { VectorError } from './record.js';
 import { type FileResult, findVectorFile, runVectorFile } from './run.js';
 
@@ -20,6 +20,9 @@ const SHOWN = 5;
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
 
 function summary(result: FileResult): string {
+  if (result.skipped !== undefined) {
+    return `${result.file}: ${result.skipped.records} skipped: ${result.skipped.why}`;
+  }
   const line = `${result.file}: ${result.passed} passed, ${result.failures.length} failed`;
   const deviations = sum(Object.values(result.deviations));
   return deviations === 0 ? line : `${line}, ${deviations} deviations`;
@@ -54,17 +57,18 @@ function isDirectory(path: string): boolean {
 }
 
 /** Runs every vector file in `directory`; true when nothing failed. */
-function conformance(directory: string, report: string | undefined): boolean {
+async function conformance(directory: string, report: string | undefined, dpctl: boolean): Promise<boolean> {
   if (!isDirectory(directory)) {
     throw new VectorError(`${directory} is not a directory: give one that holds vector files`);
   }
-  const results = VECTOR_FILES.flatMap((file) => {
+  const results: FileResult[] = [];
+  for (const file of dpctl ? [...VECTOR_FILES, DPCTL_FILE] : VECTOR_FILES) {
     const path = findVectorFile(directory, file.name);
-    if (path === undefined) return [];
-    const result = runVectorFile(file, path);
+    if (path === undefined) continue;
+    const result = await runVectorFile(file, path);
     print(result);
-    return [result];
-  });
+    results.push(result);
+  }
   if (results.length === 0) {
     const names = VECTOR_FILES.map((file) => file.name).join(', ');
     throw new VectorError(`${directory} holds no vector file: expected one of ${names}, plain or with .gz`);
@@ -73,23 +77,29 @@ function conformance(directory: string, report: string | undefined): boolean {
   return results.every((result) => result.failures.length === 0);
 }
 
-const USAGE = `usage: npm run conformance -- [DIR] [--report FILE]
+const USAGE = `usage: npm run conformance -- [DIR] [--report FILE] [--dpctl]
 
 Holds the packages against the vector files in DIR, by default the project's own vectors.
---report FILE   writes all results as JSON`;
+--report FILE   writes all results as JSON
+--dpctl         also plays the transcripts of dpctl.jsonl against switchd, through the real ovs-appctl`;
 
-function main(): number {
+async function main(): Promise<number> {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { report: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        report: { type: 'string' },
+        dpctl: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
     });
     if (values.help === true) {
       console.log(USAGE);
       return 0;
     }
     if (positionals.length > 1) throw new VectorError(`give one directory, not ${positionals.length}`);
-    return conformance(positionals[0] ?? OWN_VECTORS, values.report) ? 0 : 1;
+    const passed = await conformance(positionals[0] ?? OWN_VECTORS, values.report, values.dpctl === true);
+    return passed ? 0 : 1;
   } catch (error) {
     // VectorError is ours, a TypeError that of parseArgs; both messages are meant for people.
     if (!(error instanceof VectorError) && !(error instanceof TypeError)) throw error;
@@ -98,4 +108,4 @@ function main(): number {
   }
 }
 
-process.exitCode = main();
+process.exitCode = await main();

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { DEVIATIONS, type Deviation } from './deviations.js';
+import { DEVIATIONS } from './deviations.js';
 import type { VectorFile } from './files.js';
 import { parseRecord, VectorError, type VectorRecord } from './record.js';
 
@@ -18,8 +18,10 @@ export interface FileResult {
   readonly file: string;
   readonly passed: number;
   readonly failures: readonly Failure[];
-  /** Number of records by deviation. */
+  /** Number of records by deviation; by several, joined by " + ", for one whose differences need as many rules. */
   readonly deviations: Readonly<Record<string, number>>;
+  /** Records that could not be checked here, and why. */
+  readonly skipped?: { readonly records: number; readonly why: string };
 }
 
 /** The path of `name` in `directory`, plain or compressed; undefined when there is neither. */
@@ -31,37 +33,52 @@ export function findVectorFile(directory: string, name: string): string | undefi
  * Checks every record of the vector file at `path`. An exception in a check is a failure of that record. Throws a
  * {@link VectorError} when the file cannot be read or a line is not a record.
  */
-export function runVectorFile(file: VectorFile, path: string, deviations = DEVIATIONS): FileResult {
+export async function runVectorFile(
+  file: VectorFile,
+  path: string,
+  deviations = DEVIATIONS,
+): Promise<FileResult> {
   const failures: Failure[] = [];
   const counts: Record<string, number> = {};
+  const records = readRecords(path);
+  const why = file.unavailable?.();
+  if (why !== undefined) {
+    return {
+      file: file.name,
+      passed: 0,
+      failures,
+      deviations: counts,
+      skipped: { records: records.length, why },
+    };
+  }
   let passed = 0;
-  for (const { line, record } of readRecords(path)) {
-    const differences = checkRecord(file, record, `${path}, line ${line}`);
-    const deviation = findDeviation(deviations, file.name, record, differences);
-    if (differences.length === 0) passed++;
-    else if (deviation !== undefined) counts[deviation.id] = (counts[deviation.id] ?? 0) + 1;
-    else failures.push({ ...nameOf(record, line), differences });
+  for (const { line, record } of records) {
+    const differences = await checkRecord(file, record, `${path}, line ${line}`);
+    if (differences.length === 0) {
+      passed++;
+      continue;
+    }
+    const rules = differences.map((difference) =>
+      deviations.find((deviation) => deviation.explains(file.name, record, difference)),
+    );
+    const unexplained = differences.filter((_, index) => rules[index] === undefined);
+    if (unexplained.length > 0) {
+      failures.push({ ...nameOf(record, line), differences: unexplained });
+      continue;
+    }
+    const ids = [...new Set(rules.map((rule) => rule?.id))].sort().join(' + ');
+    counts[ids] = (counts[ids] ?? 0) + 1;
   }
   return { file: file.name, passed, failures, deviations: counts };
 }
 
-function checkRecord(file: VectorFile, record: VectorRecord, where: string): string[] {
+async function checkRecord(file: VectorFile, record: VectorRecord, where: string): Promise<string[]> {
   try {
-    return file.check(record);
+    return await file.check(record);
   } catch (error) {
     if (error instanceof VectorError) throw new VectorError(`${where}: ${error.message}`);
     return [`threw ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`];
   }
-}
-
-function findDeviation(
-  deviations: readonly Deviation[],
-  file: string,
-  record: VectorRecord,
-  differences: readonly string[],
-): Deviation | undefined {
-  if (differences.length === 0) return undefined;
-  return deviations.find((deviation) => deviation.applies(file, record, differences));
 }
 
 function nameOf(record: VectorRecord, line: number): { id: string; group: string } {

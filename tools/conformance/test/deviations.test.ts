@@ -15,7 +15,7 @@ const packet = (fragment: string, changed = '826b', tags = ''): string =>
 function isDeviation(fragment: string, want: string, have: string, field = 'calls[0].packet_hex'): boolean {
   const record = { packet_hex: packet(fragment), calls: [{ call: 'output', packet_hex: want }] };
   const found = difference(field, want, have);
-  return DEVIATIONS.some((rule) => rule.applies('execute.jsonl', record, [found ?? '']));
+  return DEVIATIONS.some((rule) => rule.explains('execute.jsonl', record, found ?? ''));
 }
 
 describe('later-fragment-payload', () => {

@@ -23,8 +23,8 @@ const evenNumbers = {
 const thirteen: Deviation = {
   id: 'thirteen',
   why: 'Thirteen is as good as even.',
-  applies: (file, record, differences) =>
-    file === 'even.jsonl' && record.value === 13 && differences.every((text) => text.startsWith('value: ')),
+  explains: (file, record, difference) =>
+    file === 'even.jsonl' && record.value === 13 && difference.startsWith('value: '),
 };
 
 let directory: string;
@@ -42,10 +42,10 @@ function write(name: string, content: string | Uint8Array): string {
 }
 
 describe('runVectorFile', () => {
-  it('sorts records into passed, failed and deviations, and takes an exception for a failure', () => {
+  it('sorts records into passed, failed and deviations, and takes an exception for a failure', async () => {
     const values = [2, 3, 13, 4, -1];
     const lines = values.map((value, id) => JSON.stringify({ id, group: `g${id}`, value }));
-    const result = runVectorFile(evenNumbers, write('even.jsonl', `${lines.join('\n')}\n`), [thirteen]);
+    const result = await runVectorFile(evenNumbers, write('even.jsonl', `${lines.join('\n')}\n`), [thirteen]);
     expect(result).toMatchObject({
       file: 'even.jsonl',
       passed: 2,
@@ -57,10 +57,10 @@ describe('runVectorFile', () => {
     });
   });
 
-  it('reads compressed files, and prefers plain ones', () => {
+  it('reads compressed files, and prefers plain ones', async () => {
     const compressed = write('even.jsonl.gz', gzipSync('{"value":2}\n{"value":4}\n'));
     expect(findVectorFile(directory, 'even.jsonl')).toBe(compressed);
-    expect(runVectorFile(evenNumbers, compressed).passed).toBe(2);
+    expect((await runVectorFile(evenNumbers, compressed)).passed).toBe(2);
     const plain = write('even.jsonl', '{"value":2}\n');
     expect(findVectorFile(directory, 'even.jsonl')).toBe(plain);
     expect(findVectorFile(directory, 'odd.jsonl')).toBeUndefined();
@@ -70,14 +70,42 @@ describe('runVectorFile', () => {
     ['broken JSON', '{"value":2}\n{"value":'],
     ['a line that is no object', '{"value":2}\n[2]'],
     ['a field of the wrong type', '{"value":2}\n{"value":"2"}'],
-  ])('refuses %s, naming the line', (_, content) => {
+  ])('refuses %s, naming the line', async (_, content) => {
     const path = write('even.jsonl', content);
-    expect(() => runVectorFile(evenNumbers, path)).toThrow(VectorError);
-    expect(() => runVectorFile(evenNumbers, path)).toThrow(/even\.jsonl, line 2: /);
+    await expect(runVectorFile(evenNumbers, path)).rejects.toThrow(VectorError);
+    await expect(runVectorFile(evenNumbers, path)).rejects.toThrow(/even\.jsonl, line 2: /);
   });
 
-  it('refuses a file that is not compressed though its name says so', () => {
-    expect(() => runVectorFile(evenNumbers, write('even.jsonl.gz', '{}'))).toThrow(/cannot read .*even/);
+  it('counts a record under all rules that it needs, and as failed when they do not explain everything', async () => {
+    const file = {
+      name: 'letters.jsonl',
+      check: async (record: Readonly<Record<string, unknown>>): Promise<string[]> =>
+        String(record.letters).split(''),
+    };
+    const rule = (id: string): Deviation => ({
+      id,
+      why: `${id} is a good letter.`,
+      explains: (_file, _record, difference) => difference === id,
+    });
+    const path = write(
+      'letters.jsonl',
+      ['a', 'ba', 'ab', 'abc'].map((letters) => `{"letters":"${letters}"}\n`).join(''),
+    );
+    expect(await runVectorFile(file, path, [rule('a'), rule('b')])).toMatchObject({
+      deviations: { a: 1, 'a + b': 2 },
+      failures: [{ id: 'line 4', differences: ['c'] }],
+    });
+    expect(await runVectorFile({ ...file, unavailable: () => 'no pencil' }, path)).toMatchObject({
+      passed: 0,
+      failures: [],
+      skipped: { records: 4, why: 'no pencil' },
+    });
+  });
+
+  it('refuses a file that is not compressed though its name says so', async () => {
+    await expect(runVectorFile(evenNumbers, write('even.jsonl.gz', '{}'))).rejects.toThrow(
+      /cannot read .*even/,
+    );
   });
 });
 

@@ -18,6 +18,7 @@ const OPTIONS = {
   datapath: { type: 'string', multiple: true },
   port: { type: 'string', multiple: true },
   config: { type: 'string' },
+  dummy: { type: 'boolean' },
   'no-config': { type: 'boolean' },
   'run-dir': { type: 'string' },
   'log-level': { type: 'string' },
@@ -38,7 +39,7 @@ export function parseFlags(argv: readonly string[]): Flags {
   if (values.config !== undefined && values['no-config']) {
     throw new UserError('--config and --no-config contradict each other; give one of them');
   }
-  if (values.config === undefined && !values['no-config'] && values.datapath === undefined) {
+  if (values.config === undefined && !values['no-config'] && !values.dummy && values.datapath === undefined) {
     throw new UserError(
       'nothing to do: give --datapath NAME with ports, --config FILE, or --no-config to start without a datapath (switchd --help shows examples)',
     );
@@ -49,6 +50,7 @@ export function parseFlags(argv: readonly string[]): Flags {
     ...(values.config === undefined ? {} : { configFile: values.config }),
     overrides: {
       ...(datapaths.length === 0 ? {} : { datapaths }),
+      ...(values.dummy === undefined ? {} : { dummy: values.dummy }),
       ...(values['run-dir'] === undefined ? {} : { runDir: values['run-dir'] }),
       ...(values['log-level'] === undefined ? {} : { logLevel: readLogLevel(values['log-level']) }),
     },
@@ -122,6 +124,7 @@ Options:
   --config FILE         read the configuration from a YAML or JSON file; flags override it
   --no-config           start without a datapath; "etherloom add-dp" makes them later
   --run-dir DIR         directory of the pidfile, the control socket and the log (default ${DEFAULT_RUN_DIR})
+  --dummy               for tests: datapaths and devices in memory, on a clock that can be stopped (see the README)
   --log-level LEVEL     ${LOG_LEVELS.join(', ')} (default info)
   --log-stderr          write the log to standard error too (the default on a terminal)
   --version             print the version

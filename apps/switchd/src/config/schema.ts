@@ -26,8 +26,12 @@ const port = z.strictObject({
   options: z.record(z.string(), optionValue).default({}),
 });
 
+/** Who answers a datapath's upcalls: a learning switch, or nobody, so that packets without a flow are dropped and counted. */
+export const CLIENTS = ['learning', 'none'] as const;
+
 const datapath = z.strictObject({
   name,
+  client: z.enum(CLIENTS).default('learning'),
   type: name.default('netdev'),
   ports: z.array(port).default([]),
 });
@@ -44,6 +48,8 @@ export const configSchema = z
     runDir: name.default(DEFAULT_RUN_DIR),
     logLevel: z.enum(LOG_LEVELS).default('info'),
     drivers: z.array(name).default(DEFAULT_DRIVERS),
+    /** For tests: "dummy" datapaths and devices as Open vSwitch's `--enable-dummy` has them, on a clock that can be stopped. */
+    dummy: z.boolean().default(false),
     datapaths: z.array(datapath).default([]),
     learning: learning.prefault({}),
   })

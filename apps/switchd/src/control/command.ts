@@ -25,8 +25,11 @@ export interface ControlCommand {
   run(args: readonly string[], options: ConnectionOptions): Promise<Answer>;
 }
 
-/** Open vSwitch's listing, names in a column of 23. */
-export function formatListing(commands: readonly Pick<ControlCommand, 'name' | 'usage'>[]): string {
-  const lines = commands.map(({ name, usage }) => `  ${name.padEnd(23)} ${usage}\n`);
+/** Open vSwitch's listing, names in a column of 23 and `wider`. */
+export function formatListing(
+  commands: readonly Pick<ControlCommand, 'name' | 'usage'>[],
+  wider = 0,
+): string {
+  const lines = commands.map(({ name, usage }) => `  ${name.padEnd(23 + wider)} ${usage}\n`);
   return `The available commands are:\n${lines.join('')}`;
 }

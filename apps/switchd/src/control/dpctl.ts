@@ -21,7 +21,9 @@ export function dpctlCommands(context: DpctlContext, changed: () => Promise<void
           return await runDpctl(command, context, args);
         } catch (error) {
           if (!(error instanceof DpctlError)) throw error;
-          throw new Error(errors === 'ovs' ? error.format(PROGRAM) : error.message);
+          if (errors === 'sentence') throw new Error(error.message);
+          if (error.tolerated) return { text: error.format(PROGRAM) };
+          throw new Error(error.format(PROGRAM));
         } finally {
           if (changesDatapaths) await changed();
         }
@@ -34,7 +36,9 @@ export function dpctlCommands(context: DpctlContext, changed: () => Promise<void
     minArgs: 0,
     maxArgs: 0,
     async run() {
-      return { text: formatListing([...commands, listing]) };
+      // The two for action lists stand behind it, as in Open vSwitch.
+      const names = [...commands.slice(0, -2), listing, ...commands.slice(-2)];
+      return { text: formatListing(names, 'dpctl/'.length) };
     },
   };
   return [...commands, listing];

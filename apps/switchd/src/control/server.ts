@@ -108,7 +108,7 @@ export class ControlServer {
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.#log.debug({ method, params, error: message }, 'control command failed');
-      return { id, result: null, error: message };
+      return { id, result: null, error: options.errors === 'ovs' ? ended(message) : message };
     }
   }
 
@@ -142,8 +142,11 @@ export class ControlServer {
   }
 }
 
+/** Old clients print a text as it is, so it must end its last line. An empty one stays empty. */
+const ended = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
+
 /** In JSON mode a command without a JSON form answers its text, wrapped as Open vSwitch wraps it. */
 function result({ text, json }: Answer, { format }: ConnectionOptions): JsonValue {
-  if (format === 'text') return text;
+  if (format === 'text') return ended(text);
   return json ?? { 'reply-format': 'plain', reply: text };
 }

@@ -2,25 +2,52 @@
 
 import { DpifRegistry, isDpifError, type NetdevRegistry } from '@etherloom/core';
 import { createUserspaceProvider } from '@etherloom/dpif-userspace';
+import { DummyProvider } from '@etherloom/netdev-dummy';
 import type { Config } from '../config/schema.js';
 import { builtinCommands } from '../control/builtin.js';
 import { dpctlCommands } from '../control/dpctl.js';
 import { fdbCommands } from '../control/fdb.js';
+import { netdevDummyCommands } from '../control/netdev-dummy.js';
 import { ControlServer } from '../control/server.js';
+import { statusCommands } from '../control/status.js';
+import { timeCommands } from '../control/time.js';
+import { vlogCommands } from '../control/vlog.js';
 import { UserError } from '../user-error.js';
+import { Clock } from './clock.js';
 import { Datapaths } from './datapaths.js';
 import { loadDrivers } from './drivers.js';
-import { type Logger, openLog } from './log.js';
+import { DUMMY_INTERNAL, dummyDatapaths } from './dummy.js';
+import { Log, type Logger } from './log.js';
 import { RunDir } from './run-dir.js';
 
 /**
- * Datapath types, and the device type behind each port type that is not itself one: an "internal" port of a user-space
- * datapath is a TAP, and a "system" port, which is any interface of the machine, is driven by AF_XDP.
+ * Datapath types. An "internal" port of a user-space datapath is a TAP, and a "system" port, which is any interface of
+ * the machine, is driven by AF_XDP.
  */
-const DATAPATH_TYPES = [
-  { type: 'netdev', portTypes: { internal: 'tap', system: 'afxdp' } },
-  { type: 'dummy', portTypes: { internal: 'dummy' } },
-] as const;
+function registerDatapaths(dpifs: DpifRegistry, netdevs: NetdevRegistry, clock: Clock, dummy: boolean): void {
+  dpifs.register(
+    createUserspaceProvider({
+      type: 'netdev',
+      netdevs,
+      portTypes: { internal: 'tap', system: 'afxdp' },
+      clock: clock.now,
+    }),
+  );
+  if (!dummy) {
+    dpifs.register(
+      createUserspaceProvider({
+        type: 'dummy',
+        netdevs,
+        portTypes: { internal: 'dummy' },
+        clock: clock.now,
+      }),
+    );
+    return;
+  }
+  if (!netdevs.has('dummy')) netdevs.register(new DummyProvider());
+  netdevs.register(new DummyProvider(DUMMY_INTERNAL));
+  dpifs.register(dummyDatapaths(netdevs, clock));
+}
 
 export interface DaemonInit {
   readonly config: Config;
@@ -45,16 +72,23 @@ export class Daemon {
 
   private constructor(
     runDir: RunDir,
-    log: Logger,
-    dpifs: DpifRegistry,
-    netdevs: NetdevRegistry,
+    log: Log,
+    { dpifs, netdevs, clock }: { dpifs: DpifRegistry; netdevs: NetdevRegistry; clock: Clock },
     init: DaemonInit,
   ) {
+    const { learning, dummy } = init.config;
     this.socket = runDir.socket;
     this.#runDir = runDir;
-    this.#log = log;
-    this.#datapaths = new Datapaths({ dpifs, log, learning: init.config.learning });
-    this.#control = new ControlServer(log);
+    this.#log = log.logger;
+    this.#datapaths = new Datapaths({
+      dpifs,
+      log: this.#log,
+      learning,
+      clock: clock.now,
+      // Open vSwitch has no client on a datapath that dpctl made, and tests count on it.
+      defaultClient: dummy ? 'none' : 'learning',
+    });
+    this.#control = new ControlServer(this.#log);
     const exit = async (): Promise<void> => {
       await this.#undo();
       // The reply leaves first: stop() cuts the connections.
@@ -64,6 +98,9 @@ export class Daemon {
       ...builtinCommands({ version: init.version, commands: () => this.#control.commands(), exit }),
       ...dpctlCommands({ dpifs, netdevs }, () => this.#datapaths.sync()),
       ...fdbCommands(this.#datapaths),
+      ...statusCommands({ dpifs, netdevs }, this.#datapaths),
+      ...vlogCommands(log),
+      ...(dummy ? [...timeCommands(clock), ...netdevDummyCommands({ dpifs, netdevs })] : []),
     ]);
   }
 
@@ -72,15 +109,15 @@ export class Daemon {
     const { config } = init;
     const netdevs = await loadDrivers(config.drivers, init.directory);
     const dpifs = new DpifRegistry();
-    for (const { type, portTypes } of DATAPATH_TYPES) {
-      dpifs.register(createUserspaceProvider({ type, netdevs, portTypes }));
-    }
+    const clock = new Clock();
+    registerDatapaths(dpifs, netdevs, clock, config.dummy);
     const runDir = await RunDir.claim(config.runDir);
     try {
-      const log = await orUserError(`the log ${runDir.log} cannot be written`, () =>
-        openLog({ file: runDir.log, level: config.logLevel, stderr: init.logStderr }),
+      const log = await orUserError(
+        `the log ${runDir.log} cannot be written`,
+        () => new Log({ file: runDir.log, level: config.logLevel, stderr: init.logStderr }),
       );
-      const daemon = new Daemon(runDir, log, dpifs, netdevs, init);
+      const daemon = new Daemon(runDir, log, { dpifs, netdevs, clock }, init);
       await daemon.#begin(config);
       return daemon;
     } catch (error) {

@@ -1,4 +1,4 @@
-/** The datapaths of a daemon, each with a learning switch on it. */
+/** The datapaths of a daemon, each with a learning switch on it unless it is to have no client. */
 
 import { datapathNames } from '@etherloom/cli';
 import { type Dpif, DpifError, type DpifRegistry } from '@etherloom/core';
@@ -9,30 +9,41 @@ import type { Logger } from './log.js';
 
 interface Running {
   readonly dpif: Dpif;
-  readonly learning: LearningSwitch;
+  /** Absent on a datapath without a client. */
+  readonly learning: LearningSwitch | undefined;
 }
+
+type Client = DatapathConfig['client'];
 
 export interface DatapathsInit {
   readonly dpifs: DpifRegistry;
   readonly log: Logger;
   readonly learning: LearningOptions;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
+  /** Client of datapaths that are made over the control socket. */
+  readonly defaultClient: Client;
 }
 
 export class Datapaths {
   readonly #dpifs: DpifRegistry;
   readonly #log: Logger;
   readonly #learning: LearningOptions;
+  readonly #clock: () => number;
+  readonly #defaultClient: Client;
   /** By full name, `type@name`. */
   readonly #running = new Map<string, Running>();
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor({ dpifs, log, learning }: DatapathsInit) {
+  constructor({ dpifs, log, learning, clock, defaultClient }: DatapathsInit) {
     this.#dpifs = dpifs;
     this.#log = log;
     this.#learning = learning;
+    this.#clock = clock;
+    this.#defaultClient = defaultClient;
   }
 
-  /** Makes a datapath with its ports and starts its switch. A failure leaves nothing of it behind. */
+  /** Makes a datapath with its ports and starts its client. A failure leaves nothing of it behind. */
   create(config: DatapathConfig): Promise<void> {
     return this.#exclusive(async () => {
       const dpif = await this.#dpifs.create(config.name, config.type);
@@ -40,7 +51,7 @@ export class Datapaths {
         for (const { name, type, number, options } of config.ports) {
           await dpif.portAdd({ name, ...(type === undefined ? {} : { type }), config: options }, number);
         }
-        await this.#start(dpif);
+        await this.#start(dpif, config.client);
       } catch (error) {
         await this.#remove(dpif);
         throw error;
@@ -48,7 +59,7 @@ export class Datapaths {
     });
   }
 
-  /** Starts switches on datapaths that somebody made over the control socket, and stops those of datapaths that are gone. */
+  /** Starts clients on datapaths that somebody made over the control socket, and stops those of datapaths that are gone. */
   sync(): Promise<void> {
     return this.#exclusive(async () => {
       const names = new Set(await datapathNames(this.#dpifs));
@@ -60,7 +71,7 @@ export class Datapaths {
         const at = name.indexOf('@');
         const dpif = await this.#dpifs.open(name.slice(at + 1), name.slice(0, at));
         try {
-          await this.#start(dpif);
+          await this.#start(dpif, this.#defaultClient);
         } catch (error) {
           await dpif.close();
           throw error;
@@ -69,39 +80,48 @@ export class Datapaths {
     });
   }
 
-  /** Full names of the datapaths that have a switch, sorted. */
+  /** Full names of the datapaths, sorted. */
   names(): string[] {
     return [...this.#running.keys()].sort();
   }
 
   /** The switch on the datapath called `name`, with or without its type; on the only one when no name is given. */
   find(name: string | undefined): { readonly name: string; readonly learning: LearningSwitch } | undefined {
-    const names = this.names();
-    const found =
-      name === undefined
-        ? names.length === 1
-          ? names[0]
-          : undefined
-        : names.find((full) => full === name || full.slice(full.indexOf('@') + 1) === name);
-    const running = found === undefined ? undefined : this.#running.get(found);
-    return found === undefined || running === undefined
-      ? undefined
-      : { name: found, learning: running.learning };
+    const clients = this.clients();
+    if (name === undefined) return clients.length === 1 ? clients[0] : undefined;
+    return clients.find(({ name: full }) => full === name || full.slice(full.indexOf('@') + 1) === name);
+  }
+
+  /** The datapaths that have a switch, by name. */
+  clients(): { readonly name: string; readonly learning: LearningSwitch }[] {
+    return this.names().flatMap((name) => {
+      const learning = this.#running.get(name)?.learning;
+      return learning === undefined ? [] : [{ name, learning }];
+    });
   }
 
   /** Stops all switches and deletes all datapaths, and with them the devices that they made. */
   close(): Promise<void> {
     return this.#exclusive(async () => {
       for (const running of [...this.#running.values()]) {
-        await running.learning.stop();
+        await running.learning?.stop();
         this.#running.delete(running.dpif.name);
         await this.#remove(running.dpif);
       }
     });
   }
 
-  async #start(dpif: Dpif): Promise<void> {
-    const learning = new LearningSwitch({ dpif, log: this.#log, options: this.#learning });
+  async #start(dpif: Dpif, client: Client): Promise<void> {
+    if (client === 'none') {
+      this.#running.set(dpif.name, { dpif, learning: undefined });
+      return;
+    }
+    const learning = new LearningSwitch({
+      dpif,
+      log: this.#log,
+      options: this.#learning,
+      clock: this.#clock,
+    });
     await learning.start();
     this.#running.set(dpif.name, { dpif, learning });
     this.#log.info({ datapath: dpif.name }, 'learning switch started');
@@ -109,9 +129,9 @@ export class Datapaths {
 
   async #stop({ dpif, learning }: Running): Promise<void> {
     this.#running.delete(dpif.name);
-    await learning.stop();
+    await learning?.stop();
     await dpif.close();
-    this.#log.info({ datapath: dpif.name }, 'learning switch stopped');
+    this.#log.info({ datapath: dpif.name }, 'datapath is gone');
   }
 
   async #remove(dpif: Dpif): Promise<void> {

@@ -9,7 +9,7 @@
 
 import type { Dpif } from '@etherloom/core';
 import type { Logger } from 'pino';
-import type { MacEntry } from './mac-table.js';
+import type { MacCounters, MacEntry } from './mac-table.js';
 import { LEARNING_DEFAULTS, type LearningOptions, type Plan, Planner } from './planner.js';
 import { QuietLog } from './quiet-log.js';
 
@@ -38,6 +38,10 @@ export class LearningSwitch {
   readonly #clock: () => number;
   readonly #planner: Planner;
   readonly #stop = new AbortController();
+  readonly #options: LearningOptions;
+  #averageFlows = 0;
+  #peakFlows = 0;
+  #dumpDuration = 0;
   #turn: Promise<unknown> = Promise.resolve();
   #sweeping: Promise<unknown> = Promise.resolve();
   #tasks: Promise<unknown> = Promise.resolve();
@@ -46,7 +50,8 @@ export class LearningSwitch {
     this.#dpif = dpif;
     this.#quiet = new QuietLog(log, clock);
     this.#clock = clock;
-    this.#planner = new Planner({ ...LEARNING_DEFAULTS, ...options });
+    this.#options = { ...LEARNING_DEFAULTS, ...options };
+    this.#planner = new Planner(this.#options);
   }
 
   /** Takes over the upcalls of the datapath. EBUSY when another client has them. */
@@ -68,6 +73,27 @@ export class LearningSwitch {
     return this.#planner.ports;
   }
 
+  /**
+   * Flows that the switch has in the datapath now, on average (each sweep halves the weight of those before it) and at most,
+   * the limit, and how many milliseconds the latest sweep over them took.
+   */
+  get activity(): {
+    readonly flows: number;
+    readonly average: number;
+    readonly peak: number;
+    readonly limit: number;
+    readonly dumpDuration: number;
+  } {
+    const { flows } = this.#planner;
+    return {
+      flows,
+      average: this.#averageFlows,
+      peak: Math.max(this.#peakFlows, flows),
+      limit: this.#options.maxFlows,
+      dumpDuration: this.#dumpDuration,
+    };
+  }
+
   /** Learned stations with their age in milliseconds, those heard last at the end. */
   stations(): { readonly entry: MacEntry; readonly age: number }[] {
     const now = this.#clock();
@@ -76,7 +102,26 @@ export class LearningSwitch {
       .sort((a, b) => b.age - a.age);
   }
 
-  /** Forgets all stations, and with them the flows that rest on what was learned. */
+  /** The MAC table: its bound, and what happened in it so far. */
+  get macs(): { readonly limit: number; readonly counters: Readonly<MacCounters> } {
+    return { limit: this.#options.maxMacs, counters: { ...this.#planner.macCounters } };
+  }
+
+  /** Puts station `mac` (see mac.ts) at `port` for good: it neither moves nor ages, until it or the port is removed. */
+  fix(vlan: number, mac: number, port: number): Promise<void> {
+    return this.#step((plan) => this.#planner.fix(vlan, mac, port, this.#clock(), plan));
+  }
+
+  /** Forgets one station, learned or fixed; resolves to false when it is not known. */
+  async remove(vlan: number, mac: number): Promise<boolean> {
+    let known = false;
+    await this.#step((plan) => {
+      known = this.#planner.remove(vlan, mac, plan);
+    });
+    return known;
+  }
+
+  /** Forgets all learned stations, and with them the flows that rest on what was learned. */
   flush(): Promise<void> {
     return this.#step((plan) => this.#planner.flush(plan));
   }
@@ -93,6 +138,9 @@ export class LearningSwitch {
 
   async #sweepOnce(): Promise<void> {
     const planner = this.#planner;
+    const began = performance.now();
+    this.#averageFlows = (this.#averageFlows + planner.flows) / 2;
+    this.#peakFlows = Math.max(this.#peakFlows, planner.flows);
     if (planner.flows > 0) {
       const started = this.#clock();
       const offset = started - (await this.#dpif.now());
@@ -111,6 +159,7 @@ export class LearningSwitch {
       await this.#step((plan) => planner.endSweep(started, plan));
     }
     await this.#step((plan) => planner.expire(this.#clock(), plan));
+    this.#dumpDuration = performance.now() - began;
   }
 
   async #receive(): Promise<void> {

@@ -9,11 +9,21 @@ export interface MacEntry {
   readonly port: number;
   /** When it last sent a packet. */
   readonly seen: number;
+  /** Said by the operator: never moves, ages or leaves by itself. */
+  readonly fixed: boolean;
 }
 
 interface MutableEntry extends MacEntry {
   port: number;
   seen: number;
+}
+
+/** What happened in the table so far. */
+export interface MacCounters {
+  learned: number;
+  expired: number;
+  evicted: number;
+  moved: number;
 }
 
 /** What a packet taught. */
@@ -37,7 +47,8 @@ export interface MacTableOptions {
 export class MacTable {
   readonly #options: MacTableOptions;
   readonly #entries = new VlanMacMap<MutableEntry>();
-  /** Entries of each port, the longest silent first: a Set keeps the order of insertion. */
+  readonly counters: MacCounters = { learned: 0, expired: 0, evicted: 0, moved: 0 };
+  /** Learned entries of each port, the longest silent first: a Set keeps the order of insertion. */
   readonly #ports = new Map<number, Set<MutableEntry>>();
 
   constructor(options: MacTableOptions) {
@@ -57,11 +68,13 @@ export class MacTable {
     const entry = this.#entries.get(vlan, mac);
     if (entry === undefined) {
       const evicted = this.size >= this.#options.maxEntries ? this.#evict() : undefined;
-      const added: MutableEntry = { vlan, mac, port, seen: now };
+      const added: MutableEntry = { vlan, mac, port, seen: now, fixed: false };
       this.#entries.set(vlan, mac, added);
       this.#queue(port).add(added);
+      this.counters.learned++;
       return evicted === undefined ? { kind: 'new' } : { kind: 'new', evicted };
     }
+    if (entry.fixed) return KNOWN;
     const oldPort = entry.port;
     // Most packets come from a station that was heard a moment ago: ages are good to a second, for half the price.
     if (oldPort === port && now - entry.seen < PRECISION) return KNOWN;
@@ -69,13 +82,28 @@ export class MacTable {
     entry.port = port;
     entry.seen = now;
     this.#queue(port).add(entry);
-    return oldPort === port ? KNOWN : { kind: 'moved', oldPort };
+    if (oldPort === port) return KNOWN;
+    this.counters.moved++;
+    return { kind: 'moved', oldPort };
+  }
+
+  /** The operator says that `mac` is at `port`, whatever was learned. */
+  fix(vlan: number, mac: number, port: number, now: number): void {
+    this.remove(vlan, mac);
+    this.#entries.set(vlan, mac, { vlan, mac, port, seen: now, fixed: true });
+  }
+
+  /** Forgets an entry, learned or fixed; returns it. */
+  remove(vlan: number, mac: number): MacEntry | undefined {
+    const entry = this.#entries.get(vlan, mac);
+    if (entry !== undefined) this.#forget(entry);
+    return entry;
   }
 
   /** A flow of `mac` from `port` was last used at `seen`: keeps the entry young, unless it moved away since. */
   refresh(vlan: number, mac: number, port: number, seen: number): void {
     const entry = this.#entries.get(vlan, mac);
-    if (entry === undefined || entry.port !== port || entry.seen >= seen) return;
+    if (entry === undefined || entry.fixed || entry.port !== port || entry.seen >= seen) return;
     this.#unqueue(entry);
     entry.seen = seen;
     this.#queue(port).add(entry);
@@ -91,19 +119,20 @@ export class MacTable {
       }
     }
     for (const entry of expired) this.#forget(entry);
+    this.counters.expired += expired.length;
     return expired;
   }
 
-  /** Forgets and returns the entries of `port`. */
+  /** Forgets and returns the entries of `port`, fixed ones too. */
   removePort(port: number): MacEntry[] {
-    const entries = [...(this.#ports.get(port) ?? [])];
+    const entries = [...this.#entries.values()].filter((entry) => entry.port === port);
     for (const entry of entries) this.#forget(entry);
     return entries;
   }
 
+  /** Forgets what was learned; fixed entries stay. */
   clear(): void {
-    this.#entries.clear();
-    this.#ports.clear();
+    for (const queue of [...this.#ports.values()]) for (const entry of [...queue]) this.#forget(entry);
   }
 
   /** All entries, in no particular order. */
@@ -121,7 +150,9 @@ export class MacTable {
       if (fullest === undefined || queue.size > fullest.size) fullest = queue;
     }
     const [victim] = fullest ?? [];
-    if (victim !== undefined) this.#forget(victim);
+    if (victim === undefined) return undefined;
+    this.#forget(victim);
+    this.counters.evicted++;
     return victim;
   }
 

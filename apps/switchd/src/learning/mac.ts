@@ -15,6 +15,10 @@ export const formatMac = (mac: number): string =>
 
 const parse = (text: string): number => Number.parseInt(text.replaceAll(':', ''), 16);
 
+/** Reads `aa:bb:cc:dd:ee:ff`; undefined for any other text. */
+export const parseMac = (text: string): number | undefined =>
+  /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i.test(text) ? parse(text) : undefined;
+
 /** Single addresses of link-local protocols besides the 802.1D block. */
 const RESERVED = new Set(
   [

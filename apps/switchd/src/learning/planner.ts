@@ -14,7 +14,7 @@ import {
 import { DROP, decide, FLOOD } from './decision.js';
 import { FlowIndex, type FlowRecord } from './flow-index.js';
 import { isGroup } from './mac.js';
-import { type MacEntry, MacTable } from './mac-table.js';
+import { type MacCounters, type MacEntry, MacTable } from './mac-table.js';
 import { type FlowMatch, KeyReader, outputActions } from './megaflow.js';
 
 export interface LearningOptions {
@@ -80,6 +80,11 @@ export class Planner {
 
   stations(): Iterable<MacEntry> {
     return this.#macs.entries();
+  }
+
+  /** What happened in the MAC table so far. */
+  get macCounters(): MacCounters {
+    return this.#macs.counters;
   }
 
   /** Number of flows that the switch believes to be installed. */
@@ -157,7 +162,20 @@ export class Planner {
     for (const entry of this.#macs.expire(now)) this.#forget(entry, plan);
   }
 
-  /** Forgets all stations, and with them the flows that rest on what was learned. */
+  /** The operator says that `mac` is at `port`: flows that say otherwise go. */
+  fix(vlan: number, mac: number, port: number, now: number, plan: Plan): void {
+    this.#macs.fix(vlan, mac, port, now);
+    this.#forgetFlows(vlan, mac, plan);
+  }
+
+  /** Forgets one station, learned or fixed; false when it is not known. */
+  remove(vlan: number, mac: number, plan: Plan): boolean {
+    const entry = this.#macs.remove(vlan, mac);
+    if (entry !== undefined) this.#forget(entry, plan);
+    return entry !== undefined;
+  }
+
+  /** Forgets all learned stations, and with them the flows that rest on what was learned. */
   flush(plan: Plan): void {
     this.#macs.clear();
     for (const record of this.#flows.all()) this.#delete(plan, record);
@@ -242,6 +260,10 @@ export class Planner {
 
   /** A station left the MAC table: so must the flows that lead to it, and those that would keep it from being learned again. */
   #forget({ vlan, mac }: MacEntry, plan: Plan): void {
+    this.#forgetFlows(vlan, mac, plan);
+  }
+
+  #forgetFlows(vlan: number, mac: number, plan: Plan): void {
     for (const record of this.#flows.to(vlan, mac)) this.#delete(plan, record);
     for (const record of this.#flows.from(vlan, mac)) this.#delete(plan, record);
   }

@@ -29,11 +29,6 @@ export class VlanMacMap<T> {
     if (macs.size === 0) this.#vlans.delete(vlan);
   }
 
-  clear(): void {
-    this.#vlans.clear();
-    this.#size = 0;
-  }
-
   *values(): Generator<T> {
     for (const macs of this.#vlans.values()) yield* macs.values();
   }

@@ -47,6 +47,8 @@ export interface DpctlFailure {
   readonly sentence?: string;
   /** Open vSwitch prints this one without the program's name in front: bad options and numbers of arguments. */
   readonly bare?: true;
+  /** Open vSwitch prints this one and reports success all the same. */
+  readonly tolerated?: true;
 }
 
 /** A command failed, perhaps after it did part of its work (`add-if` of several ports goes on after a bad one). */
@@ -60,6 +62,11 @@ export class DpctlError extends Error {
     super(failures.flatMap(({ sentence }) => sentence ?? []).join('\n'));
     this.failures = failures;
     this.#entries = entries;
+  }
+
+  /** Open vSwitch prints what went wrong and reports success: bad lines in files of flows, for instance. */
+  get tolerated(): boolean {
+    return this.failures.every(({ tolerated }) => tolerated === true);
   }
 
   /** What the daemon called `program` answers: output and errors as they came, each error with the program's name. */
@@ -86,6 +93,20 @@ export class Report {
   fail(shape: string, sentence?: string): void {
     this.#failed = true;
     this.#entries.push(sentence === undefined ? { shape } : { shape, sentence });
+  }
+
+  /** A failure of the command's own making that Open vSwitch prints, and reports success. */
+  tolerate(shape: string, sentence: string): void {
+    this.#failed = true;
+    this.#entries.push({ shape, sentence, tolerated: true });
+  }
+
+  /** Takes over what `part` printed and what failed in it; the latter is tolerated here. */
+  adopt(part: Report): void {
+    for (const entry of part.#entries) {
+      this.#entries.push(typeof entry === 'string' ? entry : { ...entry, tolerated: true });
+    }
+    this.#failed ||= part.#failed;
   }
 
   /** A failure that a contract reported: Open vSwitch's words and the errno text, or the contract's sentence. */

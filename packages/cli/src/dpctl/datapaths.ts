@@ -56,4 +56,5 @@ const dumpDps: DpctlCommand = {
   },
 };
 
-export const DATAPATH_COMMANDS: readonly DpctlCommand[] = [addDp, delDp, dumpDps];
+export const DATAPATH_COMMANDS: readonly DpctlCommand[] = [addDp, delDp];
+export const DUMP_DPS_COMMANDS: readonly DpctlCommand[] = [dumpDps];

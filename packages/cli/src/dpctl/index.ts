@@ -1,12 +1,15 @@
 /** dpctl: Open vSwitch's datapath control commands over the dpif contract. */
 
 import { type DpctlCommand, type DpctlContext, DpctlError, type DpctlResult } from './command.js';
-import { DATAPATH_COMMANDS } from './datapaths.js';
+import { DATAPATH_COMMANDS, DUMP_DPS_COMMANDS } from './datapaths.js';
 import { DUMP_FLOWS_COMMANDS } from './dump-flows.js';
+import { FLOW_FILE_COMMANDS } from './flow-files.js';
 import { FLOW_COMMANDS } from './flows.js';
+import { NORMALIZE_COMMANDS } from './normalize.js';
 import { splitOptions } from './options.js';
 import { PORT_COMMANDS } from './ports.js';
 import { SHOW_COMMANDS } from './show.js';
+import { UNSUPPORTED_COMMANDS } from './unsupported.js';
 
 export {
   type DpctlCommand,
@@ -15,17 +18,22 @@ export {
   type DpctlFailure,
   type DpctlResult,
 } from './command.js';
+export { quoteSyntaxError } from './flow-text.js';
 export { DuplicateOptionError, type InterfaceSpec, parseInterface } from './iface.js';
-export { datapathNames } from './open.js';
+export { datapathNames, openNamed } from './open.js';
 export { type DatapathView, formatDatapath, type PortView } from './show.js';
 
-/** All commands, in the order in which help lists them. */
+/** All commands, in the order in which Open vSwitch lists them. */
 export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   ...DATAPATH_COMMANDS,
   ...PORT_COMMANDS,
+  ...DUMP_DPS_COMMANDS,
   ...SHOW_COMMANDS,
   ...DUMP_FLOWS_COMMANDS,
   ...FLOW_COMMANDS,
+  ...FLOW_FILE_COMMANDS,
+  ...UNSUPPORTED_COMMANDS,
+  ...NORMALIZE_COMMANDS,
 ];
 
 /** Open vSwitch's words for a wrong number of arguments; undefined when it is right. `name` is as the caller typed it. */

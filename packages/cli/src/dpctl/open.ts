@@ -11,6 +11,11 @@ export async function datapathNames(dpifs: DpifRegistry): Promise<string[]> {
   return lists.flat().sort();
 }
 
+/** Whether a datapath is called so. */
+export async function datapathExists(context: DpctlContext, name: string): Promise<boolean> {
+  return (await datapathNames(context.dpifs)).includes(fullName(name));
+}
+
 /** Opens `type@name` (or a bare name of type "system"). */
 export function openNamed(context: DpctlContext, fullName: string): Promise<Dpif> {
   const { type, name } = parseName(fullName);

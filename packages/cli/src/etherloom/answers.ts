@@ -99,7 +99,7 @@ export function readFdb(value: JsonValue): FdbEntry[] {
       name: string(entry.name, 'a port name'),
       vlan: number(entry.vlan, 'a VLAN'),
       mac: string(entry.mac, 'a MAC address'),
-      age: number(entry.age, 'an age'),
+      age: entry.age === null ? null : number(entry.age, 'an age'),
     };
   });
 }

@@ -90,6 +90,12 @@ function dropLines(ports: readonly PortView[]): string {
 /** Learned addresses: a table with port names, or the layout of Open vSwitch's fdb/show. */
 export function renderFdb(entries: readonly FdbEntry[], screen: Screen): string {
   if (!screen.terminal) return formatFdb(entries);
-  const rows = entries.map(({ port, name, vlan, mac, age }) => [port, name, vlan, mac, `${age} s`]);
+  const rows = entries.map(({ port, name, vlan, mac, age }) => [
+    port,
+    name,
+    vlan,
+    mac,
+    age === null ? 'static' : `${age} s`,
+  ]);
   return table(screen, ['no', 'port', 'VLAN', 'MAC', 'age'], rows, [0, 2, 4]);
 }

@@ -162,10 +162,18 @@ export const meter = numbered({
   value: (action) => action.id,
 });
 
-/** Low 32 bits of what sscanf(3) reads for %lli: unlike the scanner's integers it stays within 64 signed bits. */
+/**
+ * Low 32 bits of what sscanf(3) reads for %lli: unlike the scanner's integers it stays within 64 signed bits, and a `0x`
+ * needs no digits.
+ */
 function readLongLong(scan: Scanner): number {
   const start = scan.position;
-  if (!scan.integer()) scan.fail('a number');
+  if (!scan.integer()) {
+    const bare = /^[ \t-\r]*[+-]?0x/i.exec(scan.text.slice(start));
+    if (bare === null) return scan.fail('a number');
+    scan.position += bare[0].length;
+    return 0;
+  }
   const digits = scan.text.slice(start, scan.position).trim();
   // 15 characters hold no more than 60 bits, whatever the base.
   if (digits.length <= 15) return scan.lo;

@@ -149,6 +149,7 @@ function readGeneve(reader: ActionReader, layers: Layers): number {
   layers.at += UDP_TUNNEL_LENGTH;
   if (scan.accept(',options(')) {
     const options = new NlWriter();
+    if (scan.until(')').includes('/')) scan.fail('options without masks');
     geneve.parse(0, scan, options, undefined);
     const found = options.peek().subarray(NLA_HEADER);
     header[0] = found.length >> 2;

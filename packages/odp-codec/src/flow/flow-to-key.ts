@@ -56,7 +56,7 @@ import {
   PORT_NONE,
   packetEtherType,
 } from './protocols.js';
-import { hasTunnel, tunnelFromFlow, writeIpv6 } from './tunnel.js';
+import { hasTunnelEnd, tunnelFromFlow, writeIpv6 } from './tunnel.js';
 
 /** What the other side understands (OVS: struct odp_support). The defaults are those of the userspace datapath. */
 export interface FlowSupport {
@@ -253,7 +253,7 @@ function encode(support: FlowSupport, masked: boolean): void {
     writer.u32(KEY_ATTR.DP_HASH, get(W_DP_HASH));
   }
   writer.u32(KEY_ATTR.PRIORITY, get(W_SKB_PRIORITY));
-  if (isMask || hasTunnel(flow, flowBase))
+  if (isMask || hasTunnelEnd(flow, flowBase))
     tunnelFromFlow(KEY_ATTR.TUNNEL, data, base, flow, flowBase, writer);
   if (isMask || key(W_IN_PORT) >>> 0 !== PORT_NONE) writer.u32(KEY_ATTR.IN_PORT, get(W_IN_PORT));
   writer.u32(KEY_ATTR.SKB_MARK, get(W_SKB_MARK));

@@ -45,6 +45,10 @@ export const isIpv6Set = (words: Int32Array, word: number): boolean =>
 export const hasTunnel = (words: Int32Array, base: number): boolean =>
   words[base + W_TUN_DST] !== 0 || isIpv6Set(words, base + W_TUN_IPV6_DST);
 
+/** Whether either end of a tunnel is there: then a key has the attribute. */
+export const hasTunnelEnd = (words: Int32Array, base: number): boolean =>
+  hasTunnel(words, base) || words[base + W_TUN_SRC] !== 0 || isIpv6Set(words, base + W_TUN_IPV6_SRC);
+
 const reader = new NlReader(new Uint8Array(0));
 const inner = new NlReader(new Uint8Array(0));
 

@@ -13,14 +13,21 @@ import type { PrintContext, Span } from './shape.js';
 const EMPTY = new Uint8Array(0);
 const span = (bytes: Uint8Array): Span => ({ bytes, at: 0, length: bytes.length });
 
-/** `name(...)` for an attribute whose lengths are right. */
-function printAttribute(type: number, value: Span, mask: Span | undefined, context: PrintContext): string {
+/** `name(...)`, with a comma in front if it is not the `first`, for an attribute whose lengths are right. */
+function printAttribute(
+  type: number,
+  value: Span,
+  mask: Span | undefined,
+  first: boolean,
+  context: PrintContext,
+): string {
   const row = ROW_BY_TYPE[type];
   if (row === undefined) {
-    return `${keyName(type)}(${spacedHex(value)}${mask === undefined ? '' : `/${spacedHex(mask)}`})`;
+    const name = first ? keyName(type) : `,${keyName(type)}`;
+    return `${name}(${spacedHex(value)}${mask === undefined ? '' : `/${spacedHex(mask)}`})`;
   }
   const exact = mask === undefined || row.isConstant(mask, 0xff);
-  return `${row.opening}${row.shape.print(value, mask, exact, context)})`;
+  return `${first ? row.opening : row.nextOpening}${row.shape.print(value, mask, exact, context)})`;
 }
 
 /** The mask of an attribute that the mask does not have: zeros; of a nested attribute, nothing. */
@@ -34,7 +41,7 @@ const MAX_PRINTED_NESTING = 512;
 
 function printRun(key: Span, mask: Span | undefined, context: PrintContext): string {
   let out = '';
-  let separator = '';
+  let first = true;
   let etherType = false;
   let packetType = false;
   const finder = mask && new MaskFinder(mask);
@@ -53,15 +60,14 @@ function printRun(key: Span, mask: Span | undefined, context: PrintContext): str
     const row = ROW_BY_TYPE[type];
     const wild = mask !== undefined && (found === undefined || (row?.isConstant(found, 0) ?? false));
     if (context.verbose || !wild || length === LENGTH_NESTED) {
-      out +=
-        separator +
-        printAttribute(type, value, wild && found === undefined ? wildcard(type, value) : found, context);
-      separator = ',';
+      const shown = wild && found === undefined ? wildcard(type, value) : found;
+      out += printAttribute(type, value, shown, first, context);
+      first = false;
       if (type === KEY_ATTR.PACKET_TYPE) packetType = true;
     } else if (type === KEY_ATTR.ETHERNET && !packetType) {
       // A kernel datapath knows an Ethernet packet by the mere presence of eth(); packet_type(), if printed, says the same.
       // OVS does not count it as a field: no comma follows if it is the first.
-      out += `${separator}eth()`;
+      out += first ? 'eth()' : ',eth()';
     }
   }
   const left = reader.leftover;
@@ -120,6 +126,7 @@ export function formatKeyAttr(
   const context = contextOf(options, options?.verbose ?? false);
   const wild = mask && span(mask);
   return (
-    badLength('', span(value), wild, keyLength(type)) ?? printAttribute(type, span(value), wild, context)
+    badLength('', span(value), wild, keyLength(type)) ??
+    printAttribute(type, span(value), wild, true, context)
   );
 }

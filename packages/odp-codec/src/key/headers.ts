@@ -70,6 +70,8 @@ function flags({ names, bytes, allowed, full, numeric }: FlagLayout): Shape<numb
         : printMaskedFlags(names, bits, (wild & full) >>> 0, full);
     },
     parse(type, scan, key, mask) {
+      // No flags at all are fewer than the text needs; those of a tunnel may be none.
+      if (scan.at(')')) scan.fail(expected);
       const found = scan.need(scanFlags(scan, names, ')', allowed, true), expected);
       scan.expect(')');
       put(key, type, found.value);

@@ -70,8 +70,8 @@ export const isUint = (value: unknown, max: number): value is number =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max;
 
 /**
- * The label (`name=`), the value and, as the mask asks, `/mask`; '' for a wildcarded field unless verbose. No mask means
- * exact.
+ * The label (`name=`, or `,name=` after another field), the value and, as the mask asks, `/mask`; '' for a wildcarded field
+ * unless verbose. No mask means exact.
  */
 export function printField(
   kind: FieldKind,
@@ -89,10 +89,12 @@ export function printField(
   return `${label}${kind.print(bytes, at)}/${kind.printMask(mask, maskAt)}`;
 }
 
+const SLASH = 0x2f;
+
 /** Takes `/` and a number, which is then what the scanner read last, or nothing. */
 export function scanMask(scan: Scanner): boolean {
   const start = scan.position;
-  if (scan.accept('/') && scan.integer()) return true;
+  if (scan.acceptCode(SLASH) && scan.integer()) return true;
   scan.position = start;
   return false;
 }

@@ -10,19 +10,22 @@ import { checkSize, type ParseContext } from './shape.js';
 
 const OPENINGS = new Keywords<AttributeRow>(KEY_ATTRIBUTES.map((row) => [row.opening, row]));
 
+const takeOpening = (scan: Scanner): AttributeRow =>
+  OPENINGS.take(scan) ?? scan.fail('a key attribute such as in_port(');
+
 function parseAttribute(
   scan: Scanner,
   key: NlWriter,
   mask: NlWriter | undefined,
   context: ParseContext,
 ): void {
-  const row = OPENINGS.take(scan) ?? scan.fail('a key attribute such as in_port(');
+  const row = takeOpening(scan);
   row.shape.parse(row.type, scan, key, mask, context);
 }
 
 const UFID = /^ufid:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}/;
 
-/** Skips a `ufid:` in front of an attribute. OVS allows only one space after it, although dump-flows prints a comma. */
+/** Skips a `ufid:`, which may stand in front of any attribute. OVS allows only one space after it, although dump-flows prints a comma. */
 function skipUfid(scan: Scanner, strict: boolean): void {
   if (!scan.at('ufid:')) return;
   const found = UFID.exec(scan.ahead('ufid:'.length + 36));
@@ -43,8 +46,12 @@ export function readKey(
   for (;;) {
     scan.skipDelimiters();
     if (scan.done) return;
-    skipUfid(scan, options.strict ?? false);
-    parseAttribute(scan, key, mask, context);
+    let row = OPENINGS.take(scan);
+    if (row === undefined) {
+      skipUfid(scan, options.strict ?? false);
+      row = takeOpening(scan);
+    }
+    row.shape.parse(row.type, scan, key, mask, context);
     checkSize(key.length, scan);
   }
 }

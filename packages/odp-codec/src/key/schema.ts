@@ -17,6 +17,8 @@ export interface AttributeRow<N extends string = string, M = unknown> {
   readonly name: N;
   /** `name(`. */
   readonly opening: string;
+  /** `,name(`. */
+  readonly nextOpening: string;
   readonly type: number;
   /** Payload bytes, or one of the LENGTH_ constants. */
   readonly length: number;
@@ -48,6 +50,7 @@ function row<N extends string, M>(
   return {
     name,
     opening: `${name}(`,
+    nextOpening: `,${name}(`,
     type,
     length,
     shape: { print, parse, decode, encode, text },

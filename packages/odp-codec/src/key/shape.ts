@@ -74,6 +74,9 @@ export function putField(
   throw bad(`${what}${name === undefined ? '' : `.${name}`} must be ${kind.json}, not ${show(value)}`);
 }
 
+const COMMA = 0x2c;
+const CLOSE = 0x29;
+
 /** Where a mask goes that may be given but is not wanted. */
 const unwanted = new Uint8Array(16);
 
@@ -150,7 +153,7 @@ export function value<J extends number | string>(kind: FieldKind<J>, rules: Valu
       ) {
         key.rewind(mark);
       }
-      scan.expect(')');
+      if (!scan.acceptCode(CLOSE)) scan.fail("')'");
     },
     decode: (value) => kind.toJson(value.bytes, value.at),
     encode(type, model, out, what) {
@@ -166,6 +169,8 @@ export interface Field<N extends string = string, J extends number | string = nu
   readonly name: N;
   /** `name=`, as it is printed. */
   readonly label: string;
+  /** `,name=`. */
+  readonly nextLabel: string;
   readonly at: number;
   readonly kind: FieldKind<J>;
   /** Another name that is read where the text need not be strict OVS. */
@@ -181,7 +186,15 @@ export function field<N extends string, J extends number | string>(
   reads: string = name,
 ): Field<N, J> {
   const label = `${name}=`;
-  return { name, label, at, kind, reads: `${reads}=`, alias: reads === name ? undefined : label };
+  return {
+    name,
+    label,
+    nextLabel: `,${label}`,
+    at,
+    kind,
+    reads: `${reads}=`,
+    alias: reads === name ? undefined : label,
+  };
 }
 
 /** The JSON form of a list of fields. */
@@ -204,9 +217,9 @@ export function fieldNames<F extends Field>(fields: readonly F[], strict: boolea
  * `found` is whether there was an item: as in OVS, the list may be empty and a comma may stand at its end.
  */
 export function endsList(scan: Scanner, found: boolean, names: string): boolean {
-  if (scan.accept(')')) return true;
+  if (scan.acceptCode(CLOSE)) return true;
   if (!found) scan.fail(`${names} or ')'`);
-  if (!scan.accept(',')) scan.fail(`',' or ')'`);
+  if (!scan.acceptCode(COMMA)) scan.fail(`',' or ')'`);
   return false;
 }
 
@@ -278,9 +291,9 @@ export function struct<const F extends readonly Field[]>(length: number, fields:
       // Where all bits that count are there, the fields need not be looked at one by one.
       const wild = exact ? undefined : mask?.bytes;
       const wildStart = mask?.at ?? 0;
-      for (const { label, at, kind } of fields) {
-        const text = printField(kind, label, bytes, start + at, wild, wildStart + at, verbose);
-        if (text !== '') out += out === '' ? text : `,${text}`;
+      for (const { label, nextLabel, at, kind } of fields) {
+        const name = out === '' ? label : nextLabel;
+        out += printField(kind, name, bytes, start + at, wild, wildStart + at, verbose);
       }
       return out;
     },

@@ -13,6 +13,8 @@ import type { Scanner } from '../text/scanner.js';
 import { allBytes, putBe32 } from './bytes.js';
 import { type FieldKind, scanMask, uniform } from './kind.js';
 
+const SLASH = 0x2f;
+
 interface AddressLayout {
   readonly bytes: number;
   readonly expected: string;
@@ -33,7 +35,7 @@ function address(layout: AddressLayout): FieldKind<string> {
       if (layout.read(scan, key, at) === undefined) return false;
       if (mask === undefined) return true;
       const end = scan.position;
-      if (scan.accept('/')) {
+      if (scan.acceptCode(SLASH)) {
         if (layout.read(scan, mask, maskAt) !== undefined) return true;
         if (layout.prefix && !strict && scanPrefix(scan, mask, maskAt, length)) return true;
         scan.position = end;

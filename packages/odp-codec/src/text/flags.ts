@@ -109,7 +109,7 @@ function scanPlainFlags(scan: Scanner, names: FlagNames, end: string, allowed: n
   let value = 0;
   while (!scan.at(end)) {
     if (scan.integer()) {
-      if (scan.hi !== 0 || (scan.lo & ~allowed) !== 0) return undefined;
+      if ((scan.lo & ~allowed) !== 0) return undefined;
       value |= scan.lo;
     } else {
       const bit = scanFlagName(scan, names, `|${end}`);

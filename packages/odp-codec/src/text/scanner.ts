@@ -127,11 +127,11 @@ export class Scanner {
     return true;
   }
 
-  /** {@link at} for a literal as ASCII codes. */
+  /** {@link at} for a literal as ASCII codes, of which the first is known to come next. */
   atCodes(literal: Uint8Array): boolean {
     const codes = this.#codes;
     const { position } = this;
-    for (let i = 0; i < literal.length; i++) if (codes[position + i] !== literal[i]) return false;
+    for (let i = 1; i < literal.length; i++) if (codes[position + i] !== literal[i]) return false;
     return true;
   }
 
@@ -139,6 +139,13 @@ export class Scanner {
   accept(literal: string): boolean {
     if (!this.at(literal)) return false;
     this.position += literal.length;
+    return true;
+  }
+
+  /** Takes the character of this ASCII code if it comes next. */
+  acceptCode(code: number): boolean {
+    if (this.#codes[this.position] !== code) return false;
+    this.position++;
     return true;
   }
 
@@ -150,10 +157,6 @@ export class Scanner {
   /** Skips characters that are in `set`. */
   skip(set: string): void {
     while (this.position < this.#end && set.includes(this.#text[this.position]!)) this.position++;
-  }
-
-  skipSpaces(): void {
-    while (isSpace(this.code())) this.position++;
   }
 
   /** Whether something comes next that may stand between attributes and between actions. */
@@ -276,16 +279,14 @@ export class Scanner {
     return this.#parts(4, DOT, 10, into, at);
   }
 
-  /** An IPv6 address, 16 bytes at `at` of `into`, which it returns. */
+  /** An IPv6 address, 16 bytes at `at` of `into`, which it returns. Unlike all numbers it has no white space in front. */
   ipv6(into: Uint8Array = new Uint8Array(16), at = 0): Uint8Array | undefined {
     const start = this.position;
-    this.skipSpaces();
-    const first = this.position;
-    for (let code = this.code(); this.position - first < IPV6_TEXT; code = this.code()) {
+    for (let code = this.code(); this.position - start < IPV6_TEXT; code = this.code()) {
       if (code !== COLON && code !== DOT && hexDigit(code) < 0) break;
       this.position++;
     }
-    if (readIpv6(this.#text.slice(first, this.position), into, at)) return into;
+    if (readIpv6(this.#text.slice(start, this.position), into, at)) return into;
     this.position = start;
     return undefined;
   }

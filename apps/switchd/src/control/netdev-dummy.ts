@@ -1,0 +1,139 @@
+/**
+ * The `netdev-dummy/*` control commands: the far end of dummy devices. `receive` and `set-admin-state` are Open
+ * vSwitch's; `transmitted`, which takes the frames that a device sent, is ours (there, a capture file shows them).
+ */
+
+import { type DpctlContext, datapathNames, openNamed, quoteSyntaxError } from '@etherloom/cli';
+import { composePacket } from '@etherloom/core';
+import { DummyNetdev } from '@etherloom/netdev-dummy';
+import { KEY_WORDS, keyToFlow, OdpError, parseFlowKeyExact } from '@etherloom/odp-codec';
+import type { Answer, ControlCommand } from './command.js';
+
+/** Shortest frame that can be asked for with `--len`: Ethernet's least, without its checksum. */
+const MIN_LENGTH = 60;
+const MIN_HEX = 14;
+/** Turns of the event loop that an injected packet may take until the datapath has dealt with it. */
+const MAX_TURNS = 100;
+
+export function netdevDummyCommands(context: DpctlContext): ControlCommand[] {
+  const find = async (name: string, unknown: string): Promise<DummyNetdev> => {
+    const netdev = await context.netdevs.find(name);
+    if (netdev instanceof DummyNetdev) return netdev;
+    throw new Error(unknown);
+  };
+  return [
+    {
+      name: 'netdev-dummy/receive',
+      usage: 'name [--qid queue_id] packet|flow [--len packet_len]',
+      minArgs: 2,
+      maxArgs: Number.POSITIVE_INFINITY,
+      async run([name = '', ...args]) {
+        const device = await find(name, 'no such dummy netdev');
+        const { queue, rest } = takeQueue(args, device.capabilities.rxQueues);
+        // All are read before the first goes in: a bad one at the end leaves nothing half-done.
+        const packets = readPackets(rest);
+        const { rxPackets: before = 0 } = await device.getStats();
+        const taken = device.injectMany(packets, queue);
+        await received(device, before + taken);
+        return { text: '', json: { taken } };
+      },
+    },
+    {
+      name: 'netdev-dummy/set-admin-state',
+      usage: '[netdev] up|down',
+      minArgs: 1,
+      maxArgs: 2,
+      async run(args) {
+        const state = args.at(-1)?.toLowerCase();
+        if (state !== 'up' && state !== 'down') throw new Error('Invalid Admin State');
+        const devices =
+          args.length > 1 ? [await find(args[0]!, 'Unknown Dummy Interface')] : await dummyPorts(context);
+        for (const device of devices) await device.setFlags({ up: state === 'up' });
+        return { text: 'OK\n', json: {} };
+      },
+    },
+    {
+      name: 'netdev-dummy/transmitted',
+      usage: 'name',
+      minArgs: 1,
+      maxArgs: 1,
+      async run([name = '']): Promise<Answer> {
+        const device = await find(name, 'no such dummy netdev');
+        const packets = device.takeTransmitted().map((frame) => Buffer.from(frame).toString('hex'));
+        return { text: packets.map((hex) => `${hex}\n`).join(''), json: { packets } };
+      },
+    },
+  ];
+}
+
+function takeQueue(args: readonly string[], queues: number): { queue: number; rest: readonly string[] } {
+  if (args[0] !== '--qid') return { queue: 0, rest: args };
+  const queue = /^\d{1,5}$/.test(args[1] ?? '') ? Number(args[1]) : Number.NaN;
+  if (!(queue < queues)) throw new Error('bad rx queue id.');
+  return { queue, rest: args.slice(2) };
+}
+
+/** Each argument is a frame in hexadecimal or a flow that says what to compose, the latter perhaps with a length. */
+function readPackets(args: readonly string[]): Uint8Array[] {
+  const packets: Uint8Array[] = [];
+  for (let at = 0; at < args.length; at++) {
+    const text = args[at]!;
+    const frame = fromHex(text);
+    if (frame !== undefined) {
+      packets.push(frame);
+      continue;
+    }
+    let length: number | undefined;
+    if (args[at + 1] === '--len') {
+      length = /^\d{1,5}$/.test(args[at + 2] ?? '') ? Number(args[at + 2]) : 0;
+      if (length < MIN_LENGTH) throw new Error('too small packet len');
+      at += 2;
+    }
+    packets.push(compose(text, length));
+  }
+  return packets;
+}
+
+function fromHex(text: string): Uint8Array | undefined {
+  const digits = text.replaceAll(/\s/g, '');
+  if (!/^(?:[0-9a-f]{2})*$/i.test(digits) || digits.length < 2 * MIN_HEX) return undefined;
+  return Uint8Array.from(Buffer.from(digits, 'hex'));
+}
+
+function compose(text: string, length: number | undefined): Uint8Array {
+  const words = new Int32Array(KEY_WORDS);
+  let key: Uint8Array;
+  try {
+    key = parseFlowKeyExact(text);
+  } catch (error) {
+    if (error instanceof OdpError) throw new Error(quoteSyntaxError(text, error));
+    throw error;
+  }
+  const { fitness, message } = keyToFlow(key, words);
+  if (fitness === 'error') throw new Error(message ?? 'the flow contradicts itself');
+  return composePacket(words, length === undefined ? {} : { length });
+}
+
+/** Waits until the datapath has taken `total` packets from the device, so that who asks next sees what they did. */
+async function received(device: DummyNetdev, total: number): Promise<void> {
+  for (let turn = 0; turn < MAX_TURNS; turn++) {
+    if (((await device.getStats()).rxPackets ?? 0) >= total) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function dummyPorts(context: DpctlContext): Promise<DummyNetdev[]> {
+  const found: DummyNetdev[] = [];
+  for (const name of await datapathNames(context.dpifs)) {
+    const dpif = await openNamed(context, name);
+    try {
+      for await (const port of dpif.portDump()) {
+        const netdev = await context.netdevs.find(port.name);
+        if (netdev instanceof DummyNetdev) found.push(netdev);
+      }
+    } finally {
+      await dpif.close();
+    }
+  }
+  return found;
+}

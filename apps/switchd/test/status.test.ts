@@ -1,0 +1,135 @@
+/** What the daemon says of itself: dpif/show, upcall/show, memory/show, and its log by vlog/*. */
+
+import { readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { UnixctlClient } from '@etherloom/cli';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DaemonBench } from './daemon-bench.js';
+
+const PORTS = ['--port', 'p2,type=dummy', '--port', 'p10,type=dummy,port_no=10,mtu=1400'];
+
+let bench: DaemonBench;
+let client: UnixctlClient;
+
+beforeEach(async () => {
+  bench = new DaemonBench();
+  const { child } = await bench.running('--dummy', '--datapath', 'dummy@br0', ...PORTS);
+  client = await UnixctlClient.connect(join(bench.runDir, `switchd.${child.pid}.ctl`));
+});
+afterEach(async () => {
+  client.close();
+  await bench.close();
+});
+
+const ask = async (method: string, ...params: string[]): Promise<string> =>
+  String(await client.transact(method, params));
+
+/** A frame between two stations goes through the learning switch, there and back. */
+async function converse(): Promise<void> {
+  await ask('netdev-dummy/receive', 'p2', '02000000000b02000000000a88b5');
+  await ask('netdev-dummy/receive', 'p10', '02000000000a02000000000b88b5');
+  // The switch answers upcalls a few turns after they came in.
+  for (let attempt = 0; attempt < 100; attempt++) {
+    if ((await ask('netdev-dummy/transmitted', 'p2')) !== '') return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error('the answer never left');
+}
+
+describe('status commands', () => {
+  it('show datapaths as bridges', async () => {
+    await converse();
+    expect(await ask('dpif/show')).toBe(
+      'dummy@br0: hit:0 missed:2\n' +
+        '  br0:\n' +
+        '    br0 65534/0: (dummy-internal)\n' +
+        '    p10 10/10: (dummy: mtu=1400)\n' +
+        '    p2 1/1: (dummy)\n',
+    );
+  });
+
+  it('show clients and what takes memory', async () => {
+    expect(await ask('memory/show')).toBe('handlers:1 ports:3\n');
+    await converse();
+    expect(await ask('memory/show')).toMatch(/^flows:[12] handlers:1 macs:2 ports:3\n$/);
+    expect(await ask('upcall/show')).toMatch(
+      /^dummy@br0:\n {2}flows {9}: \(current ([12])\) \(avg [012]\) \(max \d\) \(limit 200000\)\n {2}dump duration : \d+ms\n {2}ufid enabled : false\n\n {2}0: \(keys \1\)\n$/,
+    );
+  });
+});
+
+describe('fdb', () => {
+  it('takes static entries, which packets cannot move, and counts what happens', async () => {
+    await ask('fdb/add', 'br0', 'p2', '0', '02:00:00:00:00:0A');
+    await converse();
+    await ask('netdev-dummy/receive', 'p10', '02000000000b02000000000a88b5');
+    expect((await ask('fdb/show', 'br0')).split('\n').sort()).toEqual([
+      '',
+      '    1     0  02:00:00:00:00:0a  static',
+      '   10     0  02:00:00:00:00:0b    0',
+      ' port  VLAN  MAC                Age',
+    ]);
+    expect(await ask('fdb/stats-show')).toBe(
+      'Statistics for bridge "br0":\n' +
+        '  Current/maximum MAC entries in the table: 2/8192\n' +
+        '  Current static MAC entries in the table : 1\n' +
+        '  Total number of learned MAC entries     : 1\n' +
+        '  Total number of expired MAC entries     : 0\n' +
+        '  Total number of evicted MAC entries     : 0\n' +
+        '  Total number of port moved MAC entries  : 0\n',
+    );
+    await ask('fdb/flush');
+    expect((await ask('fdb/show')).split('\n')).toHaveLength(3);
+    await ask('fdb/del', 'br0', '0', '02:00:00:00:00:0a');
+    expect((await ask('fdb/show')).split('\n')).toHaveLength(2);
+  });
+
+  it.each([
+    [['fdb/add', 'br9', 'p10', '0', '02:00:00:00:00:0a'], 'no such bridge'],
+    [['fdb/add', 'br0', 'p9', '0', '02:00:00:00:00:0a'], 'no port named p9'],
+    [['fdb/add', 'br0', 'p10', '4096', '02:00:00:00:00:0a'], 'bad VLAN 4096'],
+    [['fdb/add', 'br0', 'p10', '0', '01:00:00:00:00:0a'], 'bad MAC address 01:00:00:00:00:0a'],
+    [['fdb/del', 'br0', '0', '02:00:00:00:00:0a'], 'no entry for 02:00:00:00:00:0a in VLAN 0'],
+  ])('refuses %j', async ([method = '', ...params], message) => {
+    await expect(ask(method, ...params)).rejects.toThrow(message);
+  });
+});
+
+describe('vlog', () => {
+  const lines = (): string[] =>
+    readFileSync(join(bench.runDir, 'switchd.log'), 'utf8').split('\n').slice(0, -1);
+
+  it('lists and sets levels by destination', async () => {
+    const row = async (): Promise<string | undefined> => (await ask('vlog/list')).split('\n')[2];
+    expect(await row()).toBe('switchd            OFF        OFF       INFO');
+    await ask('vlog/set', 'ANY:file:warn');
+    expect(await row()).toBe('switchd            OFF        OFF       WARN');
+    await ask('vlog/set', 'syslog:err');
+    await ask('vlog/set', 'switchd');
+    expect(await row()).toBe('switchd            OFF        OFF        DBG');
+    const before = lines().length;
+    await expect(ask('nosuch')).rejects.toThrow();
+    expect(lines().length).toBe(before + 1);
+    await ask('vlog/set', 'off');
+    await expect(ask('nosuch')).rejects.toThrow();
+    expect(lines().length).toBe(before + 1);
+    for (const [spec, message] of [
+      ['bogus', 'no destination, level, or module "bogus"'],
+      ['file:console', 'cannot specify multiple destinations'],
+      ['dbg:info', 'cannot specify multiple levels'],
+    ]) {
+      await expect(ask('vlog/set', 'dbg', spec!)).rejects.toThrow(message);
+    }
+    // Nothing of a command that is refused takes effect.
+    expect(await row()).toBe('switchd            OFF        OFF        OFF');
+  });
+
+  it('reopens the file after it was moved away', async () => {
+    await ask('vlog/set', 'dbg');
+    const file = join(bench.runDir, 'switchd.log');
+    renameSync(file, `${file}.1`);
+    await ask('vlog/reopen');
+    await expect(ask('nosuch')).rejects.toThrow();
+    expect(lines()).toEqual([expect.stringContaining('nosuch')]);
+  });
+});

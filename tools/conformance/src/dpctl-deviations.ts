@@ -1,0 +1,306 @@
+/** The deviations of dpctl sessions: what a step's difference must look like, or from which step on a session parts. */
+
+import { extractFrame, LAYER_L4, LAYER_WORDS } from '@etherloom/core';
+import {
+  KEY_ATTR,
+  KEY_WORDS,
+  keyToFlow,
+  MAX_VLANS,
+  maskToFlow,
+  NlReader,
+  OdpError,
+  parseActions,
+  parseFlowKey,
+  W_TYPE_FRAG_PROTO,
+} from '@etherloom/odp-codec';
+import type { Deviation } from './deviations.js';
+import { type DpctlStep, stepsOf } from './dpctl.js';
+import type { VectorRecord } from './record.js';
+
+const FILE = 'dpctl.jsonl';
+
+/** A difference taken apart: where it is and, for lines and packets, what was wanted there and what is. */
+interface Parts {
+  readonly step: number;
+  readonly want: string;
+  readonly have: string;
+}
+
+function partsOf(difference: string): Parts | undefined {
+  const [, step] = /^steps\[(\d+)\]/.exec(difference) ?? [];
+  if (step === undefined) return undefined;
+  const [, want = '', have = ''] = /\n {2}want (.*)\n {2}have (.*)$/.exec(difference) ?? [];
+  return { step: Number(step), want: textOf(want), have: textOf(have) };
+}
+
+function textOf(json: string): string {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'string' ? value : '';
+  } catch {
+    return '';
+  }
+}
+
+/** A rule about one difference, whatever else the session holds. */
+function about(
+  id: string,
+  why: string,
+  explains: (parts: Parts, step: DpctlStep, record: VectorRecord) => boolean,
+) {
+  return rule(id, why, (parts, record) => {
+    const step = stepsOf(record)[parts.step];
+    return step !== undefined && explains(parts, step, record);
+  });
+}
+
+/** A rule about a step after which the two flow tables, or their statistics, are not the same any more. */
+function since(id: string, why: string, parts: (step: DpctlStep, before: readonly DpctlStep[]) => boolean) {
+  return rule(id, why, ({ step }, record) => {
+    const steps = stepsOf(record);
+    const first = steps.findIndex((one, index) => parts(one, steps.slice(0, index)));
+    return first >= 0 && step >= first;
+  });
+}
+
+function rule(id: string, why: string, explains: (parts: Parts, record: VectorRecord) => boolean): Deviation {
+  return {
+    id,
+    why,
+    explains(file, record, difference) {
+      const parts = file === FILE ? partsOf(difference) : undefined;
+      return parts !== undefined && explains(parts, record);
+    },
+  };
+}
+
+// --- what a step says
+
+const succeeded = ({ record }: DpctlStep): boolean => record.exit === 0;
+const says = ({ record }: DpctlStep, text: string): boolean =>
+  `${String(record.stdout ?? '')}${String(record.stderr ?? '')}`.includes(text);
+
+/** A command without its options, and with its datapath when it names one. */
+function wordsOf({ cmd }: DpctlStep): { name: string; options: string[]; args: string[] } {
+  const [name = '', ...rest] = cmd;
+  const options = rest.filter((word) => word.startsWith('-'));
+  return { name, options, args: rest.filter((word) => !word.startsWith('-')) };
+}
+
+/** The flow of add-flow and mod-flow, the only argument but one at the end. */
+function putOf(step: DpctlStep): { flow: string; actions: string; datapath: string } | undefined {
+  const { name, args } = wordsOf(step);
+  if (name !== 'dpctl/add-flow' && name !== 'dpctl/mod-flow') return undefined;
+  const [flow, actions] = args.slice(-2);
+  if (flow === undefined || actions === undefined || args.length > 3) return undefined;
+  return { flow, actions, datapath: args.length === 3 ? args[0]! : '' };
+}
+
+interface FlowRows {
+  readonly bytes: string;
+  readonly key: Int32Array;
+  readonly mask: Int32Array;
+}
+
+/** The ports of the start state by name. */
+const PORTS = new Map([
+  ['ovs-dummy', 0],
+  ...[1, 2, 3, 4].map((portNo): [string, number] => [`p${portNo}`, portNo]),
+  ['br0', 100],
+]);
+const named = { portNumber: (name: string) => PORTS.get(name) };
+
+function rowsOf(text: string): FlowRows | undefined {
+  try {
+    const parsed = parseFlowKey(text, named);
+    const key = new Int32Array(KEY_WORDS);
+    const mask = new Int32Array(KEY_WORDS);
+    keyToFlow(parsed.key, key);
+    maskToFlow(parsed.mask, key, mask);
+    return { bytes: Buffer.from(parsed.key).toString('hex'), key, mask };
+  } catch (error) {
+    if (error instanceof OdpError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether one packet could match both: their keys agree on all bits that both masks hold. */
+const overlap = (a: FlowRows, b: FlowRows): boolean =>
+  a.key.every((word, i) => ((word ^ b.key[i]!) & a.mask[i]! & b.mask[i]!) === 0);
+
+/** Flows that Open vSwitch's table holds after `steps`, by the bytes of their keys, as its dpctl knows them. */
+function tableAfter(steps: readonly DpctlStep[]): FlowRows[] {
+  const table = new Map<string, FlowRows>();
+  for (const step of steps) {
+    if (!succeeded(step)) continue;
+    const { name, args } = wordsOf(step);
+    const put = putOf(step);
+    if (name === 'dpctl/add-flow' && put !== undefined) {
+      const rows = rowsOf(put.flow);
+      if (rows !== undefined) table.set(rows.bytes, rows);
+    } else if (name === 'dpctl/del-flow') {
+      table.delete(rowsOf(args.at(-1) ?? '')?.bytes ?? '');
+    } else if (name === 'dpctl/del-flows') {
+      table.clear();
+    }
+  }
+  return [...table.values()];
+}
+
+function hasAttribute(text: string, type: number): boolean {
+  try {
+    const reader = new NlReader(parseFlowKey(text, named).key);
+    while (reader.next()) if (reader.type === type) return true;
+    return false;
+  } catch (error) {
+    if (error instanceof OdpError) return true;
+    throw error;
+  }
+}
+
+/** Whether we read a text that Open vSwitch's parser refuses. Its action lists know no port names. */
+function readsMore(read: (strict: boolean) => unknown): boolean {
+  const reads = (strict: boolean): boolean => {
+    try {
+      read(strict);
+      return true;
+    } catch (error) {
+      if (error instanceof OdpError) return false;
+      throw error;
+    }
+  };
+  return reads(false) && !reads(true);
+}
+
+const LOOKUPS = /^ {2}lookups: hit:(\d+) missed:(\d+) lost:(\d+)$/;
+
+function lookups(text: string): [hit: number, missed: number, lost: number] | undefined {
+  const [, hit, missed, lost] = LOOKUPS.exec(text) ?? [];
+  return hit === undefined ? undefined : [Number(hit), Number(missed), Number(lost)];
+}
+
+const UFID = /ufid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/i;
+const KEY_ERROR = /odp_flow_key_to_flow failed \(.*(; the flow key in error is: .*)$/;
+const MAX_PORT_NUMBER = 65_535;
+/** IPv4 and a fragment with an offset: `eth_type << 8 | nw_frag`. */
+const LATER_IPV4 = 0x0800_03;
+
+/** The bytes in front of the payload of a later IPv4 fragment; undefined for any other packet. */
+function beforePayload(hex: string): string | undefined {
+  const packet = Uint8Array.from(Buffer.from(hex, 'hex'));
+  const words = new Int32Array(KEY_WORDS);
+  const layers = new Int32Array(LAYER_WORDS);
+  extractFrame(new DataView(packet.buffer), 0, packet.length, 0, MAX_VLANS, words, 0, layers, 0);
+  return words[W_TYPE_FRAG_PROTO]! >>> 8 === LATER_IPV4 ? hex.slice(0, layers[LAYER_L4]! * 2) : undefined;
+}
+
+export const DPCTL_DEVIATIONS: readonly Deviation[] = [
+  about(
+    'missed-and-lost',
+    'A packet that matches no flow is a miss, also when no client takes it (dpif.h: n_lost counts some of the misses).',
+    ({ want, have }, _step, record) => {
+      const [hit, missed, lost] = lookups(want) ?? [];
+      const ours = lookups(have);
+      if (hit === undefined || missed === undefined || lost === undefined || ours === undefined) return false;
+      // Upcalls by action that reach nobody are lost with us; Open vSwitch's dummy datapath counts them nowhere.
+      const actionsLost = stepsOf(record).some((step) => putOf(step)?.actions.includes('userspace('));
+      return (
+        ours[0] === hit && ours[1] === missed + lost && (ours[2] === lost || (actionsLost && ours[2] > lost))
+      );
+    },
+  ),
+  about(
+    'counted-drops',
+    'Our dummy devices count packets that they could not take; those of Open vSwitch do not.',
+    ({ want, have }) => want.includes(' dropped:?') && want === have.replace(/ dropped:\d+/, ' dropped:?'),
+  ),
+  about(
+    'tcp-flags-of-tcp-only',
+    'The TCP flags of a flow that is not TCP are 0 (dpif.h), not the type of an ND option.',
+    ({ want, have }) => want.includes('),nd(') && want.replace(/, flags:[^,]+/, '') === have,
+  ),
+  about(
+    'later-fragment-rewrite',
+    'A later IPv4 fragment has no transport header, so no rewrite changes its payload.',
+    ({ want, have }) => {
+      const [wanted, had] = [beforePayload(want), beforePayload(have)];
+      return wanted !== undefined && wanted === had && want.length === have.length;
+    },
+  ),
+  about('key-error-wording', 'What is wrong with a key is said in our words.', ({ want, have }) => {
+    const [ours, theirs] = [KEY_ERROR.exec(have), KEY_ERROR.exec(want)];
+    return ours !== null && theirs !== null && ours[1] === theirs[1];
+  }),
+  about(
+    'port-number-limit',
+    'Port numbers end at 65,535, so a larger one is refused for that.',
+    ({ have }, { cmd }) =>
+      have.includes('(File too large)') &&
+      cmd.some((word) => Number(/,port_no=(\d+)/.exec(word)?.[1]) > MAX_PORT_NUMBER),
+  ),
+  about(
+    'option-before-device',
+    'An option that the driver does not know is refused before the device is looked for.',
+    ({ want, have }) =>
+      want.includes('failed to open network device (No such device)') &&
+      want.replace('(No such device)', '(Invalid argument)') === have,
+  ),
+  since(
+    'derived-ufid',
+    'A flow is known by its key (dpif.h), so its UFID follows from the key and cannot be chosen.',
+    (step) =>
+      /^dpctl\/(add|mod|get|del)-flow$/.test(step.cmd[0] ?? '') && step.cmd.some((word) => UFID.test(word)),
+  ),
+  since(
+    'overlap-refused',
+    'A key is one flow however it is spelled, and a flow that would overlap another one is refused.',
+    (step, before) => {
+      const put = putOf(step);
+      const rows =
+        step.cmd[0] === 'dpctl/add-flow' && succeeded(step) && put !== undefined && rowsOf(put.flow);
+      return rows
+        ? tableAfter(before).some((other) => other.bytes !== rows.bytes && overlap(rows, other))
+        : false;
+    },
+  ),
+  since(
+    'zero-stats-works',
+    'mod-flow --clear zeroes statistics (dpif.h, DPIF_FP_ZERO_STATS); Open vSwitch reports an error after half of the work.',
+    (step) => wordsOf(step).options.includes('--clear') && says(step, 'Operation not supported'),
+  ),
+  since(
+    'create-or-modify-works',
+    'CREATE with MODIFY changes a flow that is there (dpif.h); Open vSwitch says that it exists.',
+    (step) =>
+      step.cmd[0]?.startsWith('dpctl/mod-flow') === true &&
+      wordsOf(step).options.includes('--may-create') &&
+      says(step, 'updating flow table (File exists)'),
+  ),
+  since('options-are-no-arguments', 'Options do not count against the number of arguments.', (step) => {
+    const [, most] = /takes at most (\d+) arguments/.exec(String(step.record.stderr)) ?? [];
+    const { options, args } = wordsOf(step);
+    return most !== undefined && options.length > 0 && args.length <= Number(most);
+  }),
+  since(
+    'reads-what-is-printed',
+    'Everything that a dump prints can be read again, port names in actions among it.',
+    (step) => {
+      const put = putOf(step);
+      if (put === undefined || succeeded(step)) return false;
+      return (
+        readsMore((strict) => parseActions(put.actions, strict ? { strict } : named)) ||
+        readsMore((strict) => parseFlowKey(put.flow, { ...named, strict }))
+      );
+    },
+  ),
+  since(
+    'flow-belongs-to-a-port',
+    'A flow without in_port is refused, also when its key is empty.',
+    (step) => {
+      const put = putOf(step);
+      return (
+        put !== undefined && succeeded(step) && !hasAttribute(put.flow.replace(UFID, ''), KEY_ATTR.IN_PORT)
+      );
+    },
+  ),
+];

@@ -1,0 +1,132 @@
+/** Sessions with the daemon: what is compared, and which differences rules explain. */
+
+import { describe, expect, it } from 'vitest';
+import { checkDpctlRecord } from '../src/dpctl.js';
+import { DPCTL_DEVIATIONS } from '../src/dpctl-deviations.js';
+import { whyNoAppctl } from '../src/dpctl-switch.js';
+
+const FLOW = 'in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)';
+const NARROWER = 'in_port(1),eth(),eth_type(0x0800),ipv4(src=10.0.0.2,frag=no)';
+const ERROR = 'ovs-appctl: ovs-vswitchd: server returned an error\n';
+
+const step = (cmd: string[], exit = 0, stdout = '', stderr = '', more = {}) => ({
+  cmd,
+  exit,
+  stdout,
+  stderr,
+  ...more,
+});
+const dumped = (...flows: string[]): string =>
+  `flow-dump from the main thread:\n${flows.map((flow) => `${flow}\n`).join('')}`;
+const line = (key: string, actions: string): string =>
+  `recirc_id(0),${key}, packets:0, bytes:0, used:never, actions:${actions}`;
+
+describe.skipIf(whyNoAppctl() !== undefined)('a session through ovs-appctl', () => {
+  it('passes as recorded: files, packets, errors, and dumps in any order', async () => {
+    const steps = [
+      { cmd: ['@file', 'f.txt', `in_port(2),eth(),eth_type(0x88cc) drop\n${FLOW} 2\n`] },
+      step(['dpctl/add-flows', '@RT@/f.txt']),
+      step(
+        ['dpctl/add-flows', '@RT@/none'],
+        0,
+        'ovs-vswitchd: Opening file "@RT@/none" failed (No such file or directory)\n',
+      ),
+      step(['dpctl/add-flow', FLOW, '3'], 2, '', `ovs-vswitchd: updating flow table (File exists)\n${ERROR}`),
+      step(
+        ['dpctl/dump-flows'],
+        0,
+        dumped(line(FLOW, '2'), line('in_port(2),eth(),eth_type(0x88cc)', 'drop')),
+        '',
+        { sorted: true },
+      ),
+      step(['netdev-dummy/receive', 'p2', 'ffffffffffff0011223344556677']),
+      { cmd: ['@pcap', 'p1'], packets: [] },
+      step(['time/warp', '10'], 0, 'warped\n'),
+    ];
+    expect(await checkDpctlRecord({ steps })).toEqual([]);
+  });
+
+  it('says where it differs', async () => {
+    const steps = [
+      step(['dpctl/dump-dps'], 0, 'dummy@other\n'),
+      { cmd: ['@pcap', 'p1'], packets: ['00'] },
+      step(['dpctl/nosuch'], 0),
+    ];
+    expect(await checkDpctlRecord({ steps })).toEqual([
+      'steps[0].stdout:1\n  want "dummy@other"\n  have "dummy@ovs-dummy"',
+      'steps[1].packets[0]\n  want "00"\n  have undefined',
+      'steps[2].exit: want 0, have 2',
+      expect.stringMatching(/^steps\[2\]\.stderr\n {2}want ""\n {2}have .*is not a valid command/),
+    ]);
+  });
+});
+
+/** The rules that explain a difference of step `index`. */
+function rules(steps: object[], index: number, want: unknown, have: unknown): string[] {
+  const difference = `steps[${index}].stdout:1\n  want ${JSON.stringify(want)}\n  have ${JSON.stringify(have)}`;
+  return DPCTL_DEVIATIONS.filter((rule) => rule.explains('dpctl.jsonl', { steps }, difference)).map(
+    ({ id }) => id,
+  );
+}
+
+describe('deviations of sessions', () => {
+  const show = [step(['dpctl/show'])];
+  const lookups = (hit: number, missed: number, lost: number): string =>
+    `  lookups: hit:${hit} missed:${missed} lost:${lost}`;
+
+  it('count misses as dpif.h does, and nothing else in that line', () => {
+    expect(rules(show, 0, lookups(1, 0, 2), lookups(1, 2, 2))).toEqual(['missed-and-lost']);
+    for (const have of [lookups(2, 2, 2), lookups(1, 1, 2), lookups(1, 2, 1), lookups(1, 2, 3)]) {
+      expect(rules(show, 0, lookups(1, 0, 2), have)).toEqual([]);
+    }
+    const upcalls = [step(['dpctl/add-flow', FLOW, 'userspace(pid=0),2']), ...show];
+    expect(rules(upcalls, 1, lookups(2, 0, 0), lookups(2, 0, 2))).toEqual(['missed-and-lost']);
+  });
+
+  it('leave the payload of later fragments alone, and only that', () => {
+    const packet = (fragment: string, ports: string): string =>
+      `1011121314150001020304050800450000201234${fragment}4011000023080229ac100014${ports}00138268656c6c6f`;
+    const [want, have] = [packet('20b9', '00510063'), packet('20b9', '005119e8')];
+    expect(rules(show, 0, want, have)).toEqual(['later-fragment-rewrite']);
+    expect(rules(show, 0, packet('4000', '00510063'), packet('4000', '005119e8'))).toEqual([]);
+    expect(rules(show, 0, want.replace('ac100014', 'ac100015'), have)).toEqual([]);
+    expect(rules(show, 0, want, `${have}00`)).toEqual([]);
+  });
+
+  it('begin where Open vSwitch takes what we refuse or the other way round, not before', () => {
+    const overlapping = [
+      step(['dpctl/add-flow', FLOW, '2']),
+      step(['dpctl/add-flow', NARROWER, '3']),
+      ...show,
+    ];
+    expect(rules(overlapping, 0, 'a', 'b')).toEqual([]);
+    expect(rules(overlapping, 2, 'a', 'b')).toEqual(['overlap-refused']);
+    // The wider one is gone by then, or the narrower one was refused there too.
+    const after = [overlapping[0]!, step(['dpctl/del-flow', FLOW]), ...overlapping.slice(1)];
+    expect(rules(after, 3, 'a', 'b')).toEqual([]);
+    expect(
+      rules([overlapping[0]!, step(['dpctl/add-flow', NARROWER, '3'], 2), ...show], 2, 'a', 'b'),
+    ).toEqual([]);
+
+    const exists = 'ovs-vswitchd: updating flow table (File exists)\n';
+    expect(rules([step(['dpctl/mod-flow', '--may-create', FLOW, '2'], 2, '', exists)], 0, 'a', 'b')).toEqual([
+      'create-or-modify-works',
+    ]);
+    expect(rules([step(['dpctl/mod-flow', FLOW, '2'], 2, '', exists)], 0, 'a', 'b')).toEqual([]);
+
+    const most = '"dpctl/mod-flow" command takes at most 3 arguments\n';
+    expect(
+      rules([step(['dpctl/mod-flow', '--may-create', 'dp', FLOW, '2'], 2, '', most)], 0, 'a', 'b'),
+    ).toEqual(['options-are-no-arguments']);
+    expect(rules([step(['dpctl/mod-flow', 'x', 'dp', FLOW, '2'], 2, '', most)], 0, 'a', 'b')).toEqual([]);
+
+    const refused = 'ovs-vswitchd: parsing actions (Invalid argument)\n';
+    expect(rules([step(['dpctl/add-flow', FLOW, 'p2'], 2, '', refused)], 0, 'a', 'b')).toEqual([
+      'reads-what-is-printed',
+    ]);
+    expect(rules([step(['dpctl/add-flow', FLOW, 'foo('], 2, '', refused)], 0, 'a', 'b')).toEqual([]);
+
+    expect(rules([step(['dpctl/add-flow', '', '2'])], 0, 'a', 'b')).toEqual(['flow-belongs-to-a-port']);
+    expect(rules([step(['dpctl/add-flow', FLOW, '2'])], 0, 'a', 'b')).toEqual([]);
+  });
+});
