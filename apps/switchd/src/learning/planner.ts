@@ -189,7 +189,8 @@ export class Planner {
       const put = plan.puts[i];
       const { error } = results[i]!;
       if (error === undefined) {
-        if (put !== undefined) put.record.key = put.key;
+        // A copy: an upcall's key may be part of a buffer that others share, which keeping it would keep alive.
+        if (put !== undefined) put.record.key = put.key.slice();
       } else if (!this.#expected(op, put, error)) {
         trouble.push({ op: op.type, error });
       }
