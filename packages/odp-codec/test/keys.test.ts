@@ -269,3 +269,14 @@ test('the README shows the tables as they are', () => {
   expect(readme).toContain(keyTable());
   expect(readme).toContain(actionTable());
 });
+
+test('refuses what no datapath counts and no tunnel carries', () => {
+  const line = (packets: string, used: string) =>
+    `in_port(1), packets:${packets}, bytes:0, used:${used}, actions:1`;
+  expect(() => parseFlowLine(line('999999999999999999999', 'never'))).toThrow(/a number below 2\^64/);
+  expect(() => parseFlowLine(line('1', '9999999999999999999999.000s'))).toThrow(OdpError);
+  // A tunnel attribute with 256 bytes of Geneve options.
+  const key = new Uint8Array(264);
+  key.set([0x08, 0x01, 16, 0, 0x04, 0x01, 8, 0]);
+  expect(() => decodeKey(key)).toThrow(/Geneve options of 256 bytes/);
+});

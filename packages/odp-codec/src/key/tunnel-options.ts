@@ -220,7 +220,12 @@ export const geneve: OptionShape<string> = {
     key.put(type, value.subarray(0, length));
     mask?.put(type, wild.subarray(0, length));
   },
-  decode: (value) => `0x${hexOf(value.bytes, value.at, value.length)}`,
+  decode(value) {
+    if (value.length > MAX_GENEVE_BYTES) {
+      throw bad(`Geneve options of ${value.length} bytes: at most ${MAX_GENEVE_BYTES} are possible`);
+    }
+    return `0x${hexOf(value.bytes, value.at, value.length)}`;
+  },
   encode(type, model, out, what) {
     const length = typeof model === 'string' ? (model.length - 2) / 2 : -1;
     const payload = new Uint8Array(

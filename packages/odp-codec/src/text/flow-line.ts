@@ -157,10 +157,13 @@ function digits(scan: Scanner): number {
   return scan.position - start <= SAFE_DIGITS ? value : Number(scan.text.slice(start, scan.position));
 }
 
+/** Counters are 64 bits wide. */
+const COUNT_END = 2 ** 64;
+
 function count(scan: Scanner): number {
   const start = scan.position;
   const value = digits(scan);
-  if (scan.position === start) scan.fail('a number');
+  if (scan.position === start || value >= COUNT_END) scan.fail('a number below 2^64', 'EINVAL', start);
   return value;
 }
 
@@ -173,7 +176,8 @@ function milliseconds(scan: Scanner): number {
     for (let unit = 100, next = digit(scan); next >= 0; unit /= 10, next = digit(scan)) value += next * unit;
     found += scan.position - point;
   }
-  if (found === 0 || !scan.accept('s')) scan.fail("'never' or seconds such as 1.500s", 'EINVAL', start);
+  if (found === 0 || value >= COUNT_END || !scan.accept('s'))
+    scan.fail("'never' or seconds such as 1.500s", 'EINVAL', start);
   return Math.round(value);
 }
 
