@@ -77,6 +77,8 @@ async function exercise(lab) {
 }
 
 function keep(lab) {
+  // The programs of the exercise share our standard error: left running, they would keep whoever reads it waiting.
+  for (const host of lab.hosts) host.stop();
   writeFileSync(kept, JSON.stringify(lab.handle()));
   const [h1, h2] = lab.hosts;
   const cli = `npm run -s etherloom -- --run-dir ${lab.runDir}`;

@@ -16,11 +16,12 @@ interface Outcome {
 
 /** Runs start.mjs to its end; `watch` sees the output as it grows. */
 function start(options: {
+  args?: string[];
   uid?: number;
   watch?: (output: string, interrupt: () => void) => void;
 }): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [START], {
+    const child = spawn(process.execPath, [START, ...(options.args ?? [])], {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     });
@@ -74,6 +75,23 @@ describe('npm start', () => {
     });
     expect(output).toContain('everything was removed');
     expect(code).toBe(130);
+    expect(await leftovers(pid)).toEqual([]);
+    expect(runDirs()).toEqual(before);
+  });
+
+  it('leaves a kept lab running without a hold on our pipes, and takes it down', {
+    timeout: 120_000,
+  }, async (context) => {
+    requirePrivileges(context, 'root', 'tun', 'netns');
+    const before = runDirs();
+    const { pid, code, output } = await start({ args: ['--keep'] });
+    try {
+      expect(code).toBe(0);
+      expect(output).toContain('The lab keeps running');
+      expect(await leftovers(pid)).toHaveLength(3);
+    } finally {
+      expect(await start({ args: ['--stop'] })).toMatchObject({ code: 0 });
+    }
     expect(await leftovers(pid)).toEqual([]);
     expect(runDirs()).toEqual(before);
   });
