@@ -89,6 +89,18 @@ describe('text', () => {
     expect(hex(parseActions('set(tcp(src=80,dst=81))'))).toBe('0c00030008000900' + '00500051');
   });
 
+  test('the attribute of a set is never left out, and one of which nothing is set reads back', () => {
+    const setEthType = '0c000b00' + '08000600' + '00000008';
+    expect(hex(parseActions('set(eth_type(0/8))'))).toBe(setEthType);
+    expect(hex(parseActions('set(eth_type(0/8))', { strict: true }))).toBe(setEthType);
+    for (const name of ['ct_label', 'ct_mark', 'ct_zone']) {
+      const nothing = parseActions(`set(${name}(0/0))`, { strict: true });
+      expect(formatActions(nothing)).toBe(`set(${name}())`);
+      expect(hex(parseActions(`set(${name}())`))).toBe(hex(nothing));
+      expect(parseError(`set(${name}())`, { strict: true }).code).toBe('EINVAL');
+    }
+  });
+
   test('a meter is read by sscanf(3), to which 0x is a number', () => {
     for (const zero of ['0x', '-0X', ' 0'])
       expect(hex(parseActions(`meter(${zero})`))).toBe('0800130000000000');

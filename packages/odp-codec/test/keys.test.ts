@@ -164,6 +164,16 @@ describe('text', () => {
     }
   });
 
+  test('eth_type(0/0xffff) is absent, but not a type that is 0 only where it is cut to 16 bits', () => {
+    expect(parseFlowKey('eth_type(0/0xffff)').key).toEqual(new Uint8Array(0));
+    for (const cut of ['0x10000/4', '-0x10000/4', '0x10000000000000000/4', '0/0x10000']) {
+      expect(refusal(`eth_type(${cut})`).expected).toBe('a 16-bit number');
+      expect(formatFlowKey(parseFlowKeyExact(`eth_type(${cut})`, { strict: true }))).toBe('eth_type(0x0000)');
+    }
+    // Without a mask there is nothing that it could be mistaken for.
+    expect(formatFlowKey(parseFlowKey('eth_type(0x10000)').key)).toBe('eth_type(0x0000)');
+  });
+
   test('a partial mask of a prefix length covers the right bits', () => {
     for (let bits = 0; bits <= 32; bits++) {
       const { mask } = parseFlowKey(`ipv4(src=1.2.3.4/${bits})`);

@@ -42,7 +42,7 @@ export function readKey(
   mask: NlWriter | undefined,
   options: ParseOptions,
 ): void {
-  const context: ParseContext = { options, depth: 0, attribute: parseAttribute };
+  const context: ParseContext = { options, wholeKey: true, depth: 0, attribute: parseAttribute };
   for (;;) {
     scan.skipDelimiters();
     if (scan.done) return;
@@ -91,5 +91,5 @@ export function parseKeyAttrAt(
   mask: NlWriter | undefined,
   options: ParseOptions = {},
 ): void {
-  parseAttribute(scan, key, mask, { options, depth: 0, attribute: parseAttribute });
+  parseAttribute(scan, key, mask, { options, wholeKey: false, depth: 0, attribute: parseAttribute });
 }

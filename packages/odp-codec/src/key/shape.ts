@@ -22,6 +22,8 @@ export interface Span {
 /** State of one parse: how deep `encap(` is nested, and who parses what is inside it. */
 export interface ParseContext {
   readonly options: ParseOptions;
+  /** Whether this is the key of a flow, as opposed to the attribute of a set action, which is never left out. */
+  readonly wholeKey: boolean;
   depth: number;
   /** Reads one attribute, whatever it is. */
   attribute(scan: Scanner, key: NlWriter, mask: NlWriter | undefined, context: ParseContext): void;
@@ -106,13 +108,16 @@ export function checkSize(length: number, scan: Scanner): void {
 }
 
 interface ValueRules {
-  /** Print nothing when the mask is all zeros (or there is none) and the text is not verbose. */
+  /**
+   * Print nothing when the mask is all zeros (or there is none) and the text is not verbose; and where a mask is wanted,
+   * unless strictly, read nothing as `0/0`.
+   */
   readonly hideWildcard?: boolean;
   /** The text has no mask and the mask is always exact. */
   readonly noMask?: boolean;
   /**
-   * `0/mask` is an attribute that only the mask has: so OVS prints a mask that has eth_type where the key has none (a
-   * frame without Ethertype). Read strictly it is an attribute with value 0, as OVS reads it.
+   * `0/mask` is an attribute that only the mask of a flow has: so OVS prints a mask that has eth_type where the key has
+   * none (a frame without Ethertype). Read strictly it is an attribute with value 0, as OVS reads it.
    */
   readonly zeroIsAbsent?: boolean;
 }
@@ -131,10 +136,15 @@ export function value<J extends number | string>(kind: FieldKind<J>, rules: Valu
       const text = kind.print(value.bytes, value.at);
       return exact || mask === undefined ? text : `${text}/${kind.printMask(mask.bytes, mask.at)}`;
     },
-    parse(type, scan, key, mask, { options }) {
+    parse(type, scan, key, mask, { options, wholeKey }) {
       const strict = options.strict ?? false;
       const start = scan.position;
       const mark = key.length;
+      if (rules.hideWildcard && !strict && mask !== undefined && scan.acceptCode(CLOSE)) {
+        key.reserve(type, kind.bytes);
+        mask.reserve(type, kind.bytes);
+        return;
+      }
       if (rules.noMask) {
         const at = key.reserve(type, kind.bytes);
         if (!kind.scan(scan, key.memory, at, undefined, 0, strict)) scan.fail(kind.expected);
@@ -148,9 +158,17 @@ export function value<J extends number | string>(kind: FieldKind<J>, rules: Valu
       if (
         rules.zeroIsAbsent &&
         !strict &&
+        wholeKey &&
         allBytes(key.memory, key.length - nlAlign(kind.bytes), kind.bytes, 0) &&
         scan.text.slice(start, scan.position).includes('/')
       ) {
+        const end = scan.position;
+        scan.position = start;
+        // A value that is 0 only because it was cut to its width says something else than that there is none.
+        scan.need(scan.wide(kind.bytes), kind.expected);
+        scan.expect('/');
+        scan.need(scan.wide(kind.bytes), kind.expected);
+        scan.position = end;
         key.rewind(mark);
       }
       if (!scan.acceptCode(CLOSE)) scan.fail("')'");
