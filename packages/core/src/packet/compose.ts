@@ -66,9 +66,13 @@ const PROTO_SCTP = 132;
  * The Ethernet frame of the flow whose packed key is `words` (metadata and packet type do not matter), with right lengths
  * and checksums. The caller owns the result.
  *
- * Extraction gives the key back, except for what Open vSwitch does not compose either: NSH headers, IPv6 fragment
- * headers and the addresses of ARP operations other than request and reply. An SCTP checksum is 0. Open vSwitch adds the
- * filling of `length` to a UDP length twice; this does it once (RFC 768).
+ * Extraction gives a key that it made back, except for what Open vSwitch does not compose either: NSH headers, IPv6
+ * fragment headers, the addresses of ARP operations other than request and reply, the tags of a frame without EtherType
+ * (802.3), and the option type of a neighbour message. That becomes the type of the first option that is written, and
+ * options are written for addresses that are not zero, source before target: so an option with the address zero is lost,
+ * and of a target option in front of a source option the source option is what extraction sees first.
+ *
+ * An SCTP checksum is 0. Open vSwitch adds the filling of `length` to a UDP length twice; this does it once (RFC 768).
  *
  * Throws a `RangeError` for a row of less than {@link KEY_WORDS}, for options out of range and for a `length` that the
  * headers exceed.

@@ -27,7 +27,6 @@ const ETH_TYPE_RARP = 0x8035;
 const ETH_TYPE_IPV6 = 0x86dd;
 const ETH_TYPE_NSH = 0x894f;
 const PROTO_ICMPV6 = 58;
-const ETH_TYPE_TAGS = [0x8100, 0x88a8];
 
 /** Bytes in front of the frame, which extraction has no business with either. */
 const FRONT = 64;
@@ -82,12 +81,12 @@ function extractFrom(
   return { words, layers };
 }
 
-/** Whether composition promises to give the key back. */
+/** Whether composition promises to give the key back: the exceptions are those that `composePacket` names. */
 function isComposable(words: Int32Array): boolean {
   const type = words[W_TYPE_FRAG_PROTO]! >>> 16;
   const fragment = (words[W_TYPE_FRAG_PROTO]! >>> 8) & 0xff;
   const operation = words[W_TYPE_FRAG_PROTO]! & 0xff;
-  if (words[W_PACKET_TYPE] !== 0 || type === ETH_TYPE_NSH || ETH_TYPE_TAGS.includes(type)) return false;
+  if (words[W_PACKET_TYPE] !== 0 || type === ETH_TYPE_NSH) return false;
   if (type === ETH_TYPE_ARP || type === ETH_TYPE_RARP) return operation === 1 || operation === 2;
   if (type === ETH_TYPE_NONE) return words[W_VLAN0] === 0;
   if (type !== ETH_TYPE_IPV6) return true;
