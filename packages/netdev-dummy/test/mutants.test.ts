@@ -2,17 +2,10 @@
 
 import { AssertionError } from 'node:assert';
 import { closeSync, openSync } from 'node:fs';
-import { type NetdevFixture, netdevSuite } from '@etherloom/compliance';
-import {
-  type Netdev,
-  type NetdevProvider,
-  type NetdevQueue,
-  NetdevRegistry,
-  type PacketBatch,
-  type QueueResources,
-} from '@etherloom/core';
+import type { Netdev, NetdevProvider, NetdevQueue, PacketBatch, QueueResources } from '@etherloom/core';
 import { describe, expect, test } from 'vitest';
-import { DummyProvider, faults } from '../src/index.js';
+import { type DummyProvider, faults } from '../src/index.js';
+import { dummySuite } from './suite.js';
 
 type Changes<T> = { readonly [K in keyof T]?: T[K] };
 
@@ -183,26 +176,7 @@ mutant('throws plain errors', 'a bad option is EINVAL', (provider) => ({
 // Side by side: a frame that never comes is waited for for 5 s.
 describe.concurrent('the netdev suite finds a driver that', () => {
   test.each(Object.entries(mutants))('%s', async (_, { finder, make }) => {
-    const cases = netdevSuite({
-      teardown: async () => undefined,
-      setup: async (): Promise<NetdevFixture> => {
-        const provider = new DummyProvider();
-        const registry = new NetdevRegistry();
-        registry.register(make(provider));
-        let names = 0;
-        return {
-          registry,
-          type: provider.type,
-          config: {},
-          name: () => `dummy${names++}`,
-          farEnd: async ({ name }) => ({
-            send: async (frames) => void provider.device(name)?.injectMany(frames),
-            receive: async () => provider.device(name)?.takeTransmitted() ?? [],
-            close: async () => undefined,
-          }),
-        };
-      },
-    });
+    const cases = dummySuite(make);
     const [found, ...others] = cases.filter(({ name }) => name.startsWith(finder));
     expect(others).toEqual([]);
     const error = await found?.run().then(
