@@ -13,6 +13,7 @@ export * from './dpif/dpif.js';
 export { DpifHandle, MIN_PACKET } from './dpif/generic.js';
 export * from './dpif/provider.js';
 export * from './dpif/registry.js';
+export * from './dpif/stats.js';
 export * from './drops.js';
 export * from './errors.js';
 export {

@@ -1,6 +1,6 @@
 /** Every packet that comes in goes out, comes up, or is counted under a named reason: rx = tx + upcalls + drops. */
 
-import { type DpifBackend, FramePool, NetdevRegistry, PacketArena, type Upcall } from '@etherloom/core';
+import { FramePool, NetdevRegistry, PacketArena, type Upcall } from '@etherloom/core';
 import { DummyProvider } from '@etherloom/netdev-dummy';
 import { parseActions, parseFlowKey } from '@etherloom/odp-codec';
 import { ethernet, ipv4, udp } from '@etherloom/testkit';
@@ -13,7 +13,7 @@ import { eventually } from './bench.js';
 const driver = new DummyProvider();
 let pool: FramePool;
 let datapath: Datapath;
-let opener: DpifBackend;
+let opener: Opener;
 
 beforeEach(async () => {
   const netdevs = new NetdevRegistry();

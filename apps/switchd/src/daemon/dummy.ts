@@ -21,7 +21,7 @@ export function dummyDatapaths(netdevs: NetdevRegistry, clock: Clock): DpifProvi
   });
   return {
     type: provider.type,
-    enumerate: () => provider.enumerate(),
+    enumerate: async () => (await provider.enumerate?.()) ?? [],
     portOpenType: (portType) => provider.portOpenType?.(portType) ?? portType,
     open: async (name, create) => spelled(await provider.open(name, create)),
   };

@@ -34,7 +34,7 @@ export interface DpStats {
   /** Lookups that matched; a recirculated packet counts once per pass. */
   readonly hit: number;
   readonly missed: number;
-  /** Misses (and action upcalls) that did not reach a client. */
+  /** Misses that were not sent to a client. Action upcalls that were lost are among the drops of their ports only. */
   readonly lost: number;
   readonly flows: number;
   /** Masks visited for matches; absent when the datapath does not count them, together with `masks`. */
@@ -42,6 +42,8 @@ export interface DpStats {
   readonly masks?: number;
   /** Matches found by a cache in front of the masks; absent without such a cache. */
   readonly cacheHit?: number;
+  /** Flow puts refused because the table held its limit of flows (EFBIG) or masks (ENOSPC); absent without limits. */
+  readonly refused?: number;
 }
 
 /** Statistics of a flow (struct dpif_flow_stats). */
@@ -103,6 +105,12 @@ export interface ExecuteOp {
    * an upcall's key fits. Header attributes are ignored: the packet says them.
    */
   readonly metadata?: Uint8Array;
+  /**
+   * The datapath may not know every action: the generic layer executes all that it can, and passes the packet through to
+   * the provider for output, userspace and recirc, one at a time; the last error of these is the outcome. It does the
+   * same with an action list of more than 65,531 bytes, which no Netlink attribute holds. Default false.
+   */
+  readonly needsHelp?: boolean;
 }
 
 export type DpifOp = FlowPutOp | FlowDelOp | FlowGetOp | ExecuteOp;
@@ -162,6 +170,14 @@ export interface Dpif {
   /** Marks the datapath deleted; it goes away, ports and flows with it, when its last opener closes. Idempotent. */
   delete(): Promise<void>;
 
+  /**
+   * Does the periodic work of a datapath that has some; to be called from time to time, and when `wait` resolves. Most,
+   * the user-space datapath among them, work on their own and do nothing here.
+   */
+  run(): Promise<void>;
+  /** Resolves when `run` should be called, or when `signal` aborts; without periodic work only then. */
+  wait(signal: AbortSignal): Promise<void>;
+
   getDpStats(): Promise<DpStats>;
   getNetflowIds(): Promise<{ readonly engineType: number; readonly engineId: number }>;
   /** The skb_priority for OpenFlow queue `queue`; EOPNOTSUPP when the datapath knows none. */
@@ -181,12 +197,15 @@ export interface Dpif {
   portQueryByNumber(portNo: number): Promise<DpifPort>;
   portQueryByName(name: string): Promise<DpifPort>;
   portGetName(portNo: number): Promise<string>;
-  /** The PID of the queue for upcalls of `portNo`, of those the one that `hash` picks; PORT_NONE gives the special PID. */
+  /**
+   * The PID of the queue for upcalls of `portNo`, of those the one that `hash` picks; PORT_NONE gives the special PID.
+   * 0, always, from a datapath with a single queue. ENODEV when there is no such port.
+   */
   portGetPid(portNo: number, hash?: number): Promise<number>;
   portDump(): AsyncIterable<DpifPort>;
   /**
    * Packets of a port that were not delivered, by code of the drop reason (drops.ts); only reasons that occurred.
-   * Etherloom's own addition to dpif.h.
+   * Etherloom's own addition to dpif.h: EOPNOTSUPP from a datapath that does not count them, ENODEV for no such port.
    */
   portGetDrops(portNo: number): Promise<Readonly<Record<string, number>>>;
   /** A change since the last call on this handle (or since it was opened); undefined when there was none. */
@@ -203,7 +222,7 @@ export interface Dpif {
   flowGet(key: Uint8Array): Promise<Flow>;
   flowDump(): FlowDump;
 
-  /** EINVAL for a packet outside 14..65,535 bytes or bad actions. */
+  /** EINVAL for a packet outside 14..65,535 bytes or bad actions. No actions are no work: the provider is not asked. */
   execute(execute: Omit<ExecuteOp, 'type'>): Promise<void>;
   /** Performs the operations in order. Each has its own outcome; a failed one does not stop later ones. Never rejects for an operation. */
   operate(ops: readonly DpifOp[]): Promise<OpResult[]>;

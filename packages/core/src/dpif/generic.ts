@@ -20,6 +20,7 @@ import {
   type PortSpec,
   type Upcall,
 } from './dpif.js';
+import { executeWithHelp, needsHelp } from './help.js';
 import type { DpifBackend, DpifProvider } from './provider.js';
 
 /** Shortest packet that crosses the datapath interface: a complete Ethernet header (dpif.h "Packet Format"). */
@@ -61,6 +62,17 @@ export class DpifHandle implements Dpif {
     const backend = this.#open();
     this.#deleted = true;
     await backend.destroy();
+  }
+
+  async run(): Promise<void> {
+    await this.#open().run?.();
+  }
+
+  async wait(signal: AbortSignal): Promise<void> {
+    const backend = this.#open();
+    if (signal.aborted) return;
+    if (backend.wait !== undefined) return backend.wait(signal);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   }
 
   async getDpStats(): Promise<DpStats> {
@@ -128,7 +140,10 @@ export class DpifHandle implements Dpif {
   }
 
   async portGetPid(portNo: number, hash = 0): Promise<number> {
-    return this.#open().portGetPid(portNo, hash);
+    const backend = this.#open();
+    if (backend.portGetPid !== undefined) return backend.portGetPid(portNo, hash);
+    if (portNo !== PORT_NONE) await backend.portQueryByNumber(portNo);
+    return 0;
   }
 
   portDump(): AsyncIterable<DpifPort> {
@@ -136,7 +151,11 @@ export class DpifHandle implements Dpif {
   }
 
   async portGetDrops(portNo: number): Promise<Readonly<Record<string, number>>> {
-    return this.#open().portGetDrops(portNo);
+    const backend = this.#open();
+    if (backend.portGetDrops === undefined) {
+      throw new DpifError('EOPNOTSUPP', `datapath ${this.name} does not count drops by reason`);
+    }
+    return backend.portGetDrops(portNo);
   }
 
   async portPoll(): Promise<PortChange | undefined> {
@@ -177,11 +196,15 @@ export class DpifHandle implements Dpif {
   async operate(ops: readonly DpifOp[]): Promise<OpResult[]> {
     const backend = this.#open();
     // Most batches hold only operations for the provider: the common case costs one scan and no copy.
-    const answers = ops.map(answerHere);
-    if (answers.every((answer) => answer === undefined)) return backend.operate(ops);
-    const passed = await backend.operate(ops.filter((_, i) => answers[i] === undefined));
-    let next = 0;
-    return answers.map((answer) => answer ?? passed[next++]!);
+    if (ops.every(isForProvider)) return backend.operate(ops);
+    const results: OpResult[] = [];
+    for (let at = 0; at < ops.length; at++) {
+      const first = at;
+      while (at < ops.length && isForProvider(ops[at]!)) at++;
+      if (at > first) results.push(...(await backend.operate(ops.slice(first, at))));
+      if (at < ops.length) results.push(await performHere(backend, ops[at]!));
+    }
+    return results;
   }
 
   async recvSet(enable: boolean): Promise<void> {
@@ -208,7 +231,7 @@ export class DpifHandle implements Dpif {
   }
 
   async recvPurge(): Promise<void> {
-    await this.#open().recvPurge();
+    await this.#open().recvPurge?.();
   }
 
   async #one(op: DpifOp): Promise<OpResult> {
@@ -224,20 +247,45 @@ export class DpifHandle implements Dpif {
   }
 }
 
-/** The outcome of an operation that needs no provider, or undefined. */
-function answerHere(op: DpifOp): OpResult | undefined {
-  if (op.type !== 'execute') return undefined;
+function isForProvider(op: DpifOp): boolean {
+  if (!isComplete(op)) return false;
+  return op.type !== 'execute' || (isPacketSize(op.packet.length) && op.actions.length > 0 && !needsHelp(op));
+}
+
+/** Performs an operation that is not for the provider. */
+function performHere(backend: DpifBackend, op: DpifOp): OpResult | Promise<OpResult> {
+  if (!isComplete(op)) {
+    const message = `an operation of type "${op.type}" lacks an array of bytes that it must have`;
+    return { error: new DpifError('EINVAL', message) };
+  }
+  // Nothing else is left.
+  if (op.type !== 'execute') return {};
   const size = op.packet.length;
-  if (size < MIN_PACKET || size > MAX_PACKET) {
-    return {
-      error: new DpifError(
-        'EINVAL',
-        `packet of ${size} bytes: packets are ${MIN_PACKET} to ${MAX_PACKET} bytes long`,
-      ),
-    };
+  if (!isPacketSize(size)) {
+    const message = `packet of ${size} bytes: packets are ${MIN_PACKET} to ${MAX_PACKET} bytes long`;
+    return { error: new DpifError('EINVAL', message) };
   }
   // No actions: nothing to do, and nobody to ask (dpif_execute).
-  return op.actions.length === 0 ? {} : undefined;
+  return op.actions.length === 0 ? {} : executeWithHelp(backend, op);
+}
+
+const isPacketSize = (size: number): boolean => size >= MIN_PACKET && size <= MAX_PACKET;
+
+const isBytes = (value: unknown): boolean => value instanceof Uint8Array;
+
+/** Whether there are bytes wherever there must be: callers without types, or with JSON, may not know. */
+function isComplete(op: DpifOp): boolean {
+  switch (op.type) {
+    case 'flowPut':
+      return isBytes(op.key) && isBytes(op.actions) && (op.mask === undefined || isBytes(op.mask));
+    case 'flowDel':
+    case 'flowGet':
+      return isBytes(op.key);
+    case 'execute':
+      return isBytes(op.packet) && isBytes(op.actions) && (op.metadata === undefined || isBytes(op.metadata));
+    default:
+      return false;
+  }
 }
 
 /** Rejects what the kernel would refuse as interface name (dev_valid_name): all datapaths do, so that names stay portable. */

@@ -9,8 +9,8 @@ import type { DpifOp, DpifPort, DpStats, FlowDump, OpResult, PortChange, PortSpe
 export interface DpifProvider {
   /** "netdev", "dummy", ... */
   readonly type: string;
-  /** Names of the datapaths of this type that exist, in any order. */
-  enumerate(): Promise<readonly string[]>;
+  /** Names of the datapaths of this type that exist, in any order. Default: none are told. */
+  enumerate?(): Promise<readonly string[]>;
   /** The netdev type to open for a port type: "internal" is "tap" in a user-space datapath. Default: the port type itself. */
   portOpenType?(portType: string): string;
   /**
@@ -20,12 +20,22 @@ export interface DpifProvider {
   open(name: string, create: boolean): Promise<DpifBackend>;
 }
 
-/** One opener's view of a datapath. Methods mean what their namesakes in `Dpif` do, with arguments checked. */
+/**
+ * One opener's view of a datapath. Methods mean what their namesakes in `Dpif` do, with arguments checked: names and
+ * numbers of ports are possible ones, port 0 is never deleted, packets have 14 to 65,535 bytes, executions have actions and
+ * need no help. What is optional has a default, which the comment tells.
+ *
+ * Calls do not return EAGAIN or EINPROGRESS: what takes long resolves later.
+ */
 export interface DpifBackend {
   close(): Promise<void>;
   destroy(): Promise<void>;
+  /** Default: there is no periodic work. */
+  run?(): Promise<void>;
+  wait?(signal: AbortSignal): Promise<void>;
   getDpStats(): Promise<DpStats>;
   getNetflowIds(): Promise<{ readonly engineType: number; readonly engineId: number }>;
+  /** Default: EOPNOTSUPP. */
   queueToPriority?(queue: number): Promise<number>;
   now(): Promise<number>;
 
@@ -34,19 +44,23 @@ export interface DpifBackend {
   portDel(portNo: number): Promise<void>;
   portQueryByNumber(portNo: number): Promise<DpifPort>;
   portQueryByName(name: string): Promise<DpifPort>;
-  portGetPid(portNo: number, hash: number): Promise<number>;
+  /** Default: 0 for every port that exists and for PORT_NONE, the minimal behavior of dpif.h. */
+  portGetPid?(portNo: number, hash: number): Promise<number>;
   portDump(): AsyncIterable<DpifPort>;
-  portGetDrops(portNo: number): Promise<Readonly<Record<string, number>>>;
+  /** Default: EOPNOTSUPP. */
+  portGetDrops?(portNo: number): Promise<Readonly<Record<string, number>>>;
   portPoll(): Promise<PortChange | undefined>;
   portPollWait(signal?: AbortSignal): Promise<void>;
 
   flowFlush(): Promise<void>;
   flowDump(): FlowDump;
+  /** One result for each operation, in their order. Does not reject for an operation that fails. */
   operate(ops: readonly DpifOp[]): Promise<OpResult[]>;
 
   recvSet(enable: boolean): Promise<void>;
   handlersSet(count: number): Promise<void>;
   recv(handler: number): Promise<Upcall | undefined>;
   recvBatch(handler: number, max: number, signal?: AbortSignal): Promise<Upcall[]>;
-  recvPurge(): Promise<void>;
+  /** Default: nothing is ever queued beyond what `recv` hands out. */
+  recvPurge?(): Promise<void>;
 }

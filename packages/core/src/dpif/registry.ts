@@ -62,7 +62,7 @@ export class DpifRegistry {
 
   /** Names of the datapaths of `type`, sorted. EAFNOSUPPORT for an unknown type. */
   async names(type: string): Promise<string[]> {
-    return [...(await this.#provider(normalizeType(type)).enumerate())].sort();
+    return [...((await this.#provider(normalizeType(type)).enumerate?.()) ?? [])].sort();
   }
 
   /** The netdev type to open for a port type in a datapath of `type`; the port type itself for an unknown datapath type. */
