@@ -4,10 +4,13 @@
  */
 
 import { type ActionProgram, compileActions } from '@etherloom/core';
+import { type ActionRules, checkActions, checkActionsOf } from './action-rules.js';
 
 interface Entry {
   readonly id: number;
   readonly text: string;
+  /** Whether the list may fit one flow and not another. */
+  readonly dependent: boolean;
   references: number;
 }
 
@@ -17,10 +20,15 @@ export class ActionTable {
   readonly #entries: (Entry | undefined)[] = [];
   readonly #byText = new Map<string, Entry>();
   readonly #free: number[] = [];
+  readonly #strict: boolean;
+
+  constructor(rules: ActionRules) {
+    this.#strict = rules === 'strict';
+  }
 
   /**
-   * The id of the program for `actions`, with one reference that `release` gives back. Throws a `DpifError` EINVAL for a
-   * malformed list.
+   * The id of the program for `actions`, with one reference that `release` gives back. Throws a `DpifError`: EINVAL for a
+   * list that is malformed or that no flow may have, EOPNOTSUPP for an action that only the kernel has.
    */
   acquire(actions: Uint8Array): number {
     // One byte, one character: the cheapest exact map key that JavaScript has for bytes.
@@ -31,12 +39,23 @@ export class ActionTable {
       return known.id;
     }
     const program = compileActions(actions);
+    const dependent = this.#strict && checkActions(actions);
     const id = this.#free.pop() ?? this.programs.length;
-    const entry: Entry = { id, text, references: 1 };
+    const entry: Entry = { id, text, dependent, references: 1 };
     this.programs[id] = program;
     this.#entries[id] = entry;
     this.#byText.set(text, entry);
     return id;
+  }
+
+  /** Whether {@link checkFlow} has something to check for program `id`. */
+  dependsOnFlow(id: number): boolean {
+    return this.#entries[id]!.dependent;
+  }
+
+  /** Throws a `DpifError` EINVAL unless the actions fit the packets of the flow; without a mask the packet with this key. */
+  checkFlow(id: number, key: Int32Array, mask?: Int32Array): void {
+    if (this.dependsOnFlow(id)) checkActionsOf(this.programs[id]!.actions, key, mask);
   }
 
   release(id: number): void {

@@ -10,6 +10,7 @@ import {
   type NetdevRegistry,
   PORT_NONE,
 } from '@etherloom/core';
+import type { ActionRules } from './action-rules.js';
 import { FlowTable } from './flow-table.js';
 import { Output } from './output.hot.js';
 import { DP_COUNTERS, DP_LOST, Pipeline } from './pipeline.hot.js';
@@ -26,6 +27,9 @@ export interface Surroundings {
   readonly pool: FramePool;
   readonly runner: Runner;
   readonly limits: UpcallLimits & ClassifierOptions;
+  readonly actionRules: ActionRules;
+  /** VLAN tags that are part of a key, 1 or 2. */
+  readonly vlanLimit: number;
   openType(portType: string): string;
 }
 
@@ -57,17 +61,17 @@ export class Datapath implements Runnable, PortHost {
   }
 
   private constructor(name: string, surroundings: Surroundings) {
-    const { type, netdevs, pool, runner, limits } = surroundings;
+    const { type, netdevs, pool, runner, limits, actionRules, vlanLimit } = surroundings;
     this.name = name;
     this.fullName = `${type}@${name}`;
     this.netdevs = netdevs;
     this.pool = pool;
     this.runner = runner;
     this.#openType = surroundings.openType;
-    this.flows = new FlowTable(limits);
+    this.flows = new FlowTable(limits, actionRules, vlanLimit);
     this.output = new Output(pool);
     this.upcalls = new Upcalls(pool.arena, limits);
-    this.pipeline = new Pipeline(pool, this.flows, this.output, this.upcalls, this.#portlessDrops);
+    this.pipeline = new Pipeline(pool, this.flows, this.output, this.upcalls, this.#portlessDrops, vlanLimit);
     this.ports = new PortSet(this);
   }
 

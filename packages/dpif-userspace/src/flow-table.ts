@@ -15,19 +15,14 @@ import {
   FP_CREATE,
   FP_MODIFY,
   FP_ZERO_STATS,
+  isDpifError,
   NO_STATS,
   type TupleSearch,
 } from '@etherloom/core';
-import {
-  type FitnessResult,
-  flowToKey,
-  flowToMask,
-  KEY_WORDS,
-  keyToFlow,
-  maskToFlow,
-  W_IN_PORT,
-} from '@etherloom/odp-codec';
+import { flowToKey, flowToMask, KEY_WORDS, keyToFlow, maskToFlow, W_IN_PORT } from '@etherloom/odp-codec';
+import type { ActionRules } from './action-rules.js';
 import { ActionTable } from './action-table.js';
+import { checkKnown, fitnessError } from './key-errors.js';
 import type { FlowView } from './pipeline.hot.js';
 
 const ALL_FLAGS = FP_CREATE | FP_MODIFY | FP_ZERO_STATS;
@@ -36,13 +31,19 @@ export class FlowTable implements FlowView {
   readonly classifier: Classifier;
   readonly search: TupleSearch;
   readonly counters: FlowCounters;
-  readonly actions = new ActionTable();
+  readonly actions: ActionTable;
   readonly programs: readonly (ActionProgram | undefined)[];
   programOf: Int32Array;
+  /** Puts that found the table full, of flows or of masks. */
+  refused = 0;
+  readonly #vlanLimit: number;
   readonly #key = new Int32Array(KEY_WORDS);
   readonly #mask = new Int32Array(KEY_WORDS);
 
-  constructor(options: ClassifierOptions) {
+  /** Keys may have up to `vlanLimit` tags, 1 or 2. */
+  constructor(options: ClassifierOptions, rules: ActionRules, vlanLimit: number) {
+    this.#vlanLimit = vlanLimit;
+    this.actions = new ActionTable(rules);
     this.classifier = new Classifier(options);
     this.search = this.classifier.search;
     this.counters = this.classifier.counters;
@@ -72,6 +73,7 @@ export class FlowTable implements FlowView {
       }
       if ((flags & FP_MODIFY) === 0)
         throw new DpifError('EEXIST', 'a flow with this key is in the table already');
+      this.actions.checkFlow(program, this.#key, this.classifier.maskOf(flow));
       const before = this.#stats(flow);
       this.actions.release(this.programOf[flow]!);
       this.programOf[flow] = program;
@@ -122,14 +124,24 @@ export class FlowTable implements FlowView {
     if ((flags & FP_CREATE) === 0) {
       throw new DpifError('ENOENT', 'there is no flow with this key to modify; put it with the create flag');
     }
+    this.actions.checkFlow(program, this.#key, this.#mask);
+    const flow = this.#insert();
     const { classifier } = this;
-    const flow = classifier.insert(this.#key, 0, this.#mask);
     if (classifier.capacity > this.programOf.length) {
       const programOf = new Int32Array(classifier.capacity);
       programOf.set(this.programOf);
       this.programOf = programOf;
     }
     this.programOf[flow] = program;
+  }
+
+  #insert(): number {
+    try {
+      return this.classifier.insert(this.#key, 0, this.#mask);
+    } catch (error) {
+      if (isDpifError(error) && (error.code === 'EFBIG' || error.code === 'ENOSPC')) this.refused++;
+      throw error;
+    }
   }
 
   #remove(flow: number): void {
@@ -159,11 +171,16 @@ export class FlowTable implements FlowView {
 
   #parseKey(key: Uint8Array): void {
     if (key.length === 0) throw new DpifError('EINVAL', 'the flow key is empty');
-    check('flow key', keyToFlow(key, this.#key));
+    const result = keyToFlow(key, this.#key, 0, this.#vlanLimit);
+    // A datapath that guesses would match other packets.
+    if (result.fitness !== 'perfect') throw fitnessError('flow key', key, result, flowToKey(this.#key));
+    checkKnown('flow key', key);
   }
 
   #parseMask(mask: Uint8Array): void {
-    check('flow mask', maskToFlow(mask, this.#key, this.#mask));
+    const result = maskToFlow(mask, this.#key, this.#mask, 0, 0, this.#vlanLimit);
+    if (result.fitness !== 'perfect') throw fitnessError('flow mask', mask, result, flowToKey(this.#key));
+    checkKnown('flow mask', mask);
     if (this.#mask[W_IN_PORT] !== -1) {
       throw new DpifError('EINVAL', 'the flow mask must match in_port exactly: flows belong to one port');
     }
@@ -171,16 +188,3 @@ export class FlowTable implements FlowView {
 }
 
 const NO_BYTES = new Uint8Array();
-
-const FITNESS_SENTENCE = {
-  too_much: 'holds an attribute that its other attributes do not allow for or that is unknown',
-  too_little: 'lacks an attribute that its other attributes call for',
-  error: 'is malformed',
-} as const;
-
-/** EINVAL unless the bytes say all that they must, and no more: a datapath that guesses would match other packets. */
-function check(what: string, result: FitnessResult): void {
-  if (result.fitness === 'perfect') return;
-  const detail = result.message === undefined ? '' : ` (${result.message})`;
-  throw new DpifError('EINVAL', `the ${what} ${FITNESS_SENTENCE[result.fitness]}${detail}`);
-}

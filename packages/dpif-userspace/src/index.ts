@@ -5,4 +5,5 @@
  * in `.hot.ts`: pipeline (receive, extract, look up, execute) and output (transmit).
  */
 
+export type { ActionRules } from './action-rules.js';
 export { createUserspaceProvider, type UserspaceLimits, type UserspaceOptions } from './provider.js';

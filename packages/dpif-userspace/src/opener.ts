@@ -51,7 +51,8 @@ export class Opener implements DpifBackend {
 
   async getDpStats(): Promise<DpStats> {
     const counters = this.#datapath.counters();
-    const { classifier } = this.#datapath.flows;
+    const { flows } = this.#datapath;
+    const { classifier } = flows;
     return {
       hit: counters[DP_HIT]!,
       missed: counters[DP_MISSED]!,
@@ -59,6 +60,7 @@ export class Opener implements DpifBackend {
       flows: classifier.flowCount,
       maskHit: counters[DP_MASK_HIT]!,
       masks: classifier.maskCount,
+      refused: flows.refused,
     };
   }
 

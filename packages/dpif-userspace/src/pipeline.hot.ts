@@ -69,8 +69,6 @@ export interface UpcallSink {
   ): number;
 }
 
-/** VLAN tags that become part of a key. */
-const VLAN_LIMIT = 2;
 const ETH_TYPE_IPV4 = 0x0800;
 const ETH_TYPE_IPV6 = 0x86dd;
 const IPPROTO_TCP = 6;
@@ -102,6 +100,8 @@ export class Pipeline implements ExecuteHost {
   readonly #upcalls: UpcallSink;
   /** Drops of packets whose input port does not exist (execute). */
   readonly #portlessDrops: Float64Array;
+  /** VLAN tags that become part of a key, 1 or 2. */
+  readonly #vlanLimit: number;
 
   readonly #batch = new PacketBatch();
   readonly #keys: Int32Array;
@@ -124,8 +124,10 @@ export class Pipeline implements ExecuteHost {
     output: Output,
     upcalls: UpcallSink,
     portlessDrops: Float64Array,
+    vlanLimit: number,
   ) {
     this.#pool = pool;
+    this.#vlanLimit = vlanLimit;
     this.#flows = flows;
     this.#output = output;
     this.#upcalls = upcalls;
@@ -152,11 +154,12 @@ export class Pipeline implements ExecuteHost {
     const layers = this.#layers;
     const { view } = this.#pool.arena;
     const portNo = port.portNo;
+    const vlanLimit = this.#vlanLimit;
     for (let i = 0; i < count; i++) {
       const base = i * WORDS;
       // Received packets have no other metadata, and nobody writes those words of these rows: they are zero for good.
       keys[base + IN_PORT] = portNo;
-      extractFrame(view, batch.data[i]!, batch.length[i]!, 0, VLAN_LIMIT, keys, base, layers, i * LAYERS);
+      extractFrame(view, batch.data[i]!, batch.length[i]!, 0, vlanLimit, keys, base, layers, i * LAYERS);
     }
     const flowOf = this.#flowOf;
     const { search } = this.#flows;
@@ -185,7 +188,7 @@ export class Pipeline implements ExecuteHost {
     this.busy = true;
     const layers = this.#layers;
     const { view } = this.#pool.arena;
-    extractFrame(view, batch.data[0]!, batch.length[0]!, packetType, VLAN_LIMIT, key, 0, layers, 0);
+    extractFrame(view, batch.data[0]!, batch.length[0]!, packetType, this.#vlanLimit, key, 0, layers, 0);
     this.#drops = this.#output.port(key[IN_PORT]! >>> 0)?.drops ?? this.#portlessDrops;
     this.#depth = 0;
     this.#passKeys = key;
@@ -241,7 +244,7 @@ export class Pipeline implements ExecuteHost {
     batch.gsoHeader[0] = packet.gsoHeader;
     keys[base + RECIRC_ID] = id;
     const { packetType } = packet;
-    extractFrame(packet.view, packet.data, packet.length, packetType, VLAN_LIMIT, keys, base, layers, 0);
+    extractFrame(packet.view, packet.data, packet.length, packetType, this.#vlanLimit, keys, base, layers, 0);
     const { search } = this.#flows;
     const flow = search.lookup(keys, base);
     this.#countLookups(1, flow < 0 ? 0 : 1, flow < 0 ? 0 : search.probes);

@@ -10,6 +10,8 @@ import {
   type NetdevRegistry,
   PacketArena,
 } from '@etherloom/core';
+import { MAX_VLANS } from '@etherloom/odp-codec';
+import type { ActionRules } from './action-rules.js';
 import { Datapath, type Surroundings } from './datapath.js';
 import { Opener } from './opener.js';
 import { Runner } from './runner.js';
@@ -32,6 +34,13 @@ export interface UserspaceOptions {
   /** Packet memory, shared by all datapaths of the provider and allocated with the first one. */
   readonly arena?: ArenaOptions;
   readonly limits?: UserspaceLimits;
+  /**
+   * Which actions are refused when a flow is put: `strict`, the default, those that the Linux datapath refuses because no
+   * packet of the flow allows them; `openvswitch` only malformed ones, as Open vSwitch's user-space datapath.
+   */
+  readonly actionRules?: ActionRules;
+  /** VLAN tags that are part of a flow's key (Open vSwitch's `vlan-limit`): 1 or 2; 0, the default, is the maximum, 2. */
+  readonly vlanLimit?: 0 | 1 | 2;
 }
 
 const DEFAULT_UPCALLS = 512;
@@ -61,6 +70,13 @@ class UserspaceProvider implements DpifProvider {
   #pool: FramePool | undefined;
 
   constructor(options: UserspaceOptions) {
+    const { vlanLimit = 0 } = options;
+    if (vlanLimit !== 0 && vlanLimit !== 1 && vlanLimit !== 2) {
+      throw new DpifError(
+        'EINVAL',
+        `a VLAN limit of ${String(vlanLimit)} tags: give 0 (the maximum), 1 or 2`,
+      );
+    }
     this.type = options.type ?? 'netdev';
     this.#options = options;
     this.#portTypes = options.portTypes ?? PORT_TYPES[this.type] ?? DEFAULT_PORT_TYPES;
@@ -126,7 +142,7 @@ class UserspaceProvider implements DpifProvider {
   }
 
   #surroundings(): Surroundings {
-    const { netdevs, arena, limits } = this.#options;
+    const { netdevs, arena, limits, actionRules, vlanLimit } = this.#options;
     this.#pool ??= new FramePool(PacketArena.create(arena));
     return {
       type: this.type,
@@ -134,6 +150,8 @@ class UserspaceProvider implements DpifProvider {
       pool: this.#pool,
       runner: this.#runner,
       limits: { upcalls: DEFAULT_UPCALLS, upcallBytes: DEFAULT_UPCALL_BYTES, ...limits },
+      actionRules: actionRules ?? 'strict',
+      vlanLimit: vlanLimit || MAX_VLANS,
       openType: (portType) => this.portOpenType(portType),
     };
   }

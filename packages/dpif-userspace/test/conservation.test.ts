@@ -25,6 +25,8 @@ beforeEach(async () => {
     pool,
     runner: new Runner(() => performance.now()),
     limits: { upcalls: 64, upcallBytes: 100_000 },
+    actionRules: 'strict',
+    vlanLimit: 2,
     openType: () => 'dummy',
   });
   opener = new Opener(datapath, { closed: () => datapath.destroy(), destroyed: () => undefined });

@@ -66,8 +66,12 @@ describe('bounds', () => {
     expect(await rig.port('a', 65_534)).toBe(65_534);
     rig.device('a').inject(frame());
     await eventually(async () => (await rig.dpif.portGetDrops(65_534)).no_handler === 1);
-    await rig.dpif.execute({ packet: frame(), actions: parseActions('65534,65535') });
+    await rig.dpif.execute({ packet: frame(), actions: parseActions('65534,65533') });
     expect(rig.device('a').takeTransmitted()).toHaveLength(1);
+    await expect(
+      rig.dpif.execute({ packet: frame(), actions: parseActions('65534,65535') }),
+    ).rejects.toMatchObject({ code: 'EINVAL', message: expect.stringContaining('output to port 65535') });
+    expect(rig.device('a').takeTransmitted()).toHaveLength(0);
     expect(await rig.dpif.portGetDrops(PORT_NONE)).toEqual({ no_port: 1 });
   });
 

@@ -27,6 +27,8 @@ const datapath = await Datapath.create('br0', {
   pool,
   runner: new Runner(() => performance.now()),
   limits: { upcalls: 512, upcallBytes: 2 ** 20 },
+  actionRules: 'strict',
+  vlanLimit: 2,
   openType: () => 'dummy',
 });
 const opener = new Opener(datapath, { closed: () => datapath.destroy(), destroyed: () => undefined });

@@ -18,6 +18,7 @@ export function dummyDatapaths(netdevs: NetdevRegistry, clock: Clock): DpifProvi
     netdevs,
     portTypes: { internal: DUMMY_INTERNAL, system: 'afxdp' },
     clock: clock.now,
+    actionRules: 'openvswitch',
   });
   return {
     type: provider.type,
