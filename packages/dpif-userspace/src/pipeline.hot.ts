@@ -39,6 +39,7 @@ export const MAX_RECIRCULATIONS = 8;
 // Counters of a datapath (struct dpif_dp_stats).
 export const DP_HIT = 0;
 export const DP_MISSED = 1;
+/** Misses that no client got. */
 export const DP_LOST = 2;
 /** Subtables visited by lookups that hit. */
 export const DP_MASK_HIT = 3;
@@ -58,15 +59,10 @@ export interface FlowView {
  * caller counts. `keys[base ..]` is the key as extracted at the start of the pass.
  */
 export interface UpcallSink {
-  miss(keys: Int32Array, base: number, data: number, length: number): number;
-  action(
-    keys: Int32Array,
-    base: number,
-    data: number,
-    length: number,
-    program: ActionProgram,
-    index: number,
-  ): number;
+  /** Packet `i` of `batch`. */
+  miss(keys: Int32Array, base: number, batch: PacketBatch, i: number): number;
+  /** The packet as it is now, without its last `packet.pendingCut` bytes. */
+  action(keys: Int32Array, base: number, packet: PacketState, program: ActionProgram, index: number): number;
 }
 
 const ETH_TYPE_IPV4 = 0x0800;
@@ -214,9 +210,8 @@ export class Pipeline implements ExecuteHost {
   }
 
   userspace(packet: PacketState, program: ActionProgram, index: number, last: boolean): void {
-    const length = packet.length - packet.pendingCut;
-    const refused = this.#upcalls.action(this.#passKeys, this.#passBase, packet.data, length, program, index);
-    if (refused >= 0) this.#lose(refused);
+    const refused = this.#upcalls.action(this.#passKeys, this.#passBase, packet, program, index);
+    if (refused >= 0) this.#drops[refused]! += 1;
     if (last) this.#pool.release(packet.data);
   }
 
@@ -286,8 +281,11 @@ export class Pipeline implements ExecuteHost {
     const data = batch.data[i]!;
     const length = batch.length[i]!;
     if (flow < 0) {
-      const refused = this.#upcalls.miss(keys, base, data, length);
-      if (refused >= 0) this.#lose(refused);
+      const refused = this.#upcalls.miss(keys, base, batch, i);
+      if (refused >= 0) {
+        this.#drops[refused]! += 1;
+        this.counters[DP_LOST]! += 1;
+      }
       this.#pool.release(data);
       return;
     }
@@ -320,11 +318,6 @@ export class Pipeline implements ExecuteHost {
       this.#output.send(ports[i]! >>> 0, data, length, this.#drops);
     }
     this.#output.send(ports[last]! >>> 0, data, length, this.#drops);
-  }
-
-  #lose(reason: number): void {
-    this.#drops[reason]! += 1;
-    this.counters[DP_LOST]! += 1;
   }
 }
 

@@ -45,6 +45,7 @@ export interface UserspaceOptions {
 
 const DEFAULT_UPCALLS = 512;
 const DEFAULT_UPCALL_BYTES = 1 << 20;
+const DEFAULT_UPCALL_TOTAL = 64 << 20;
 const PORT_TYPES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   dummy: { internal: 'dummy', system: 'dummy' },
 };
@@ -149,7 +150,12 @@ class UserspaceProvider implements DpifProvider {
       netdevs,
       pool: this.#pool,
       runner: this.#runner,
-      limits: { upcalls: DEFAULT_UPCALLS, upcallBytes: DEFAULT_UPCALL_BYTES, ...limits },
+      limits: {
+        upcalls: DEFAULT_UPCALLS,
+        upcallBytes: DEFAULT_UPCALL_BYTES,
+        upcallTotalBytes: DEFAULT_UPCALL_TOTAL,
+        ...limits,
+      },
       actionRules: actionRules ?? 'strict',
       vlanLimit: vlanLimit || MAX_VLANS,
       openType: (portType) => this.portOpenType(portType),

@@ -5,8 +5,13 @@ import type { Upcall } from '@etherloom/core';
 export interface UpcallLimits {
   /** Most upcalls in one queue; default 512. */
   readonly upcalls: number;
-  /** Most bytes of packets and keys in one queue; default 1 MiB. The first upcall always fits. */
+  /** Most bytes of packets and keys in one queue; default 1 MiB. The first packet always fits. */
   readonly upcallBytes: number;
+  /**
+   * Bytes in all queues of the datapath from which on a queue may hold only its equal share of as much again; default
+   * 64 MiB. So all together hold no more than twice this, however many ports there are and however long the client sleeps.
+   */
+  readonly upcallTotalBytes: number;
 }
 
 /** What an upcall costs besides its packet and key: three objects and a slot. */
@@ -31,16 +36,27 @@ export class UpcallQueue {
     return this.#items.length - this.#head;
   }
 
-  /** Whether an upcall with a packet of `bytes` may still come in. */
-  hasRoom(bytes: number): boolean {
-    const { length } = this;
-    if (length === 0) return true;
-    return length < this.#limits.upcalls && this.#bytes + bytes + OVERHEAD <= this.#limits.upcallBytes;
+  /** Bytes that count. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
-  push(upcall: Upcall): void {
+  /** Whether `packets` upcalls with packets of `bytes` together may still come in. */
+  hasRoom(packets: number, bytes: number): boolean {
+    const { length } = this;
+    if (length === 0) return packets <= Math.max(this.#limits.upcalls, 1);
+    return (
+      length + packets <= this.#limits.upcalls &&
+      this.#bytes + bytes + packets * OVERHEAD <= this.#limits.upcallBytes
+    );
+  }
+
+  /** Returns how many bytes more count. */
+  push(upcall: Upcall): number {
+    const bytes = cost(upcall);
     this.#items.push(upcall);
-    this.#bytes += cost(upcall);
+    this.#bytes += bytes;
+    return bytes;
   }
 
   /** The oldest upcall. The queue is not empty. */
@@ -57,13 +73,14 @@ export class UpcallQueue {
     return upcall;
   }
 
-  /** Discards everything; returns how many there were. */
+  /** Discards everything; returns how many misses there were. */
   purge(): number {
-    const { length } = this;
+    let misses = 0;
+    for (let i = this.#head; i < this.#items.length; i++) if (this.#items[i]!.type === 'miss') misses++;
     this.#items = [];
     this.#head = 0;
     this.#bytes = 0;
-    return length;
+    return misses;
   }
 }
 

@@ -13,15 +13,21 @@ import {
   DROP_NO_HANDLER,
   DROP_UPCALL_FULL,
   type PacketArena,
+  type PacketBatch,
+  type PacketState,
   PORT_NONE,
   type Upcall,
+  type UserspaceAction,
 } from '@etherloom/core';
-import { flowToKey, W_IN_PORT } from '@etherloom/odp-codec';
+import { flowToKey, W_IN_PORT, W_PACKET_TYPE } from '@etherloom/odp-codec';
 import { flowHash } from './flow-hash.js';
 import type { UpcallSink } from './pipeline.hot.js';
+import { type OffloadedPacket, packetsOf, sizeOf } from './upcall-packets.js';
 import { type UpcallLimits, UpcallQueue } from './upcall-queue.js';
 
 const ACCEPTED = -1;
+/** More readers than any machine has processors; each costs a queue for every port. */
+export const MAX_HANDLERS = 1024;
 
 interface Waiter {
   readonly max: number;
@@ -47,6 +53,8 @@ export class Upcalls implements UpcallSink {
   readonly #byPid = new Map<number, { readonly queue: UpcallQueue; readonly handler: number }>();
   #nextPid = 1;
   #pending = 0;
+  /** Of all queues. */
+  #bytes = 0;
 
   constructor(arena: PacketArena, limits: UpcallLimits) {
     this.#arena = arena;
@@ -61,28 +69,25 @@ export class Upcalls implements UpcallSink {
 
   // --- packets' path
 
-  miss(keys: Int32Array, base: number, data: number, length: number): number {
+  miss(keys: Int32Array, base: number, batch: PacketBatch, i: number): number {
     if (this.#owner === undefined) return DROP_NO_HANDLER;
     const handler = this.#handlerOf(keys, base);
     const queue = this.#queueOf(keys[base + W_IN_PORT]! >>> 0, handler);
-    if (!queue.hasRoom(length)) return DROP_UPCALL_FULL;
-    this.#put(queue, handler, {
-      type: 'miss',
-      packet: this.#arena.bytes.slice(data, data + length),
-      key: flowToKey(keys, base),
-      pid: queue.pid,
-    });
-    return ACCEPTED;
+    const packet: OffloadedPacket = {
+      data: batch.data[i]!,
+      length: batch.length[i]!,
+      packetType: keys[base + W_PACKET_TYPE]!,
+      cut: 0,
+      offload: batch.offload[i]!,
+      csumStart: batch.csumStart[i]!,
+      csumOffset: batch.csumOffset[i]!,
+      gsoSize: batch.gsoSize[i]!,
+      gsoHeader: batch.gsoHeader[i]!,
+    };
+    return this.#take(queue, handler, packet, keys, base);
   }
 
-  action(
-    keys: Int32Array,
-    base: number,
-    data: number,
-    length: number,
-    program: ActionProgram,
-    index: number,
-  ): number {
+  action(keys: Int32Array, base: number, state: PacketState, program: ActionProgram, index: number): number {
     if (this.#owner === undefined) return DROP_NO_HANDLER;
     const action = program.userspace[index]!;
     let target = this.#byPid.get(action.pid);
@@ -92,16 +97,10 @@ export class Upcalls implements UpcallSink {
       target = { queue: this.#queueOf(keys[base + W_IN_PORT]! >>> 0, handler), handler };
     }
     const { queue, handler } = target;
-    if (!queue.hasRoom(length)) return DROP_UPCALL_FULL;
-    this.#put(queue, handler, {
-      type: 'action',
-      packet: this.#arena.bytes.slice(data, data + length),
-      key: flowToKey(keys, base),
-      pid: queue.pid,
-      ...(action.userdata !== undefined && { userdata: action.userdata.slice() }),
-      ...(action.withActions && { actions: program.actions.slice() }),
-    });
-    return ACCEPTED;
+    const { data, length, packetType, offload, csumStart, csumOffset, gsoSize, gsoHeader } = state;
+    const cut = state.pendingCut;
+    const packet = { data, length, packetType, cut, offload, csumStart, csumOffset, gsoSize, gsoHeader };
+    return this.#take(queue, handler, packet, keys, base, action, program);
   }
 
   /** Hands out what came in to those who wait for it, after a burst; returns whether anybody got something. */
@@ -111,7 +110,7 @@ export class Upcalls implements UpcallSink {
     for (const handler of this.#handlers) {
       while (handler.waiters.length > 0 && handler.turns.length > 0) {
         const { max, resolve } = handler.waiters.shift()!;
-        resolve(this.#take(handler, max));
+        resolve(this.#hand(handler, max));
         delivered = true;
       }
     }
@@ -127,18 +126,19 @@ export class Upcalls implements UpcallSink {
     );
   }
 
-  /** Forgets the queues of a port; returns how many upcalls were lost with them. */
+  /** Forgets the queues of a port; returns how many misses were lost with them. */
   removePort(portNo: number): number {
     const queues = this.#ports.get(portNo) ?? [];
     let lost = 0;
     queues.forEach((queue, i) => {
+      this.#pending -= queue.length;
+      this.#bytes -= queue.bytes;
       lost += queue.purge();
       const handler = this.#handlers[i]!;
       handler.turns = handler.turns.filter((other) => other !== queue);
       this.#byPid.delete(queue.pid);
     });
     this.#ports.delete(portNo);
-    this.#pending -= lost;
     return lost;
   }
 
@@ -170,8 +170,14 @@ export class Upcalls implements UpcallSink {
     for (const handler of this.#handlers) dismiss(handler);
   }
 
-  /** Sets the number of handlers. A change purges; handlers that stay keep their queues and PIDs. */
+  /** Sets the number of handlers, EINVAL for too many. A change purges; handlers that stay keep their queues and PIDs. */
   setHandlers(count: number): void {
+    if (count > MAX_HANDLERS) {
+      throw new DpifError(
+        'EINVAL',
+        `${count} upcall handlers are too many; this datapath has up to ${MAX_HANDLERS}`,
+      );
+    }
     const before = this.#handlers.length;
     if (count === before) return;
     this.purge();
@@ -192,7 +198,7 @@ export class Upcalls implements UpcallSink {
   recv(owner: object, index: number): Upcall | undefined {
     const handler = this.#handlers[index];
     if (this.#owner !== owner || handler === undefined) return undefined;
-    return this.#take(handler, 1)[0];
+    return this.#hand(handler, 1)[0];
   }
 
   /**
@@ -209,7 +215,7 @@ export class Upcalls implements UpcallSink {
       );
     }
     if (this.#owner !== owner || signal?.aborted === true) return [];
-    if (handler.turns.length > 0 && handler.waiters.length === 0) return this.#take(handler, max);
+    if (handler.turns.length > 0 && handler.waiters.length === 0) return this.#hand(handler, max);
     return new Promise((resolve) => {
       const waiter: Waiter = {
         max,
@@ -237,6 +243,7 @@ export class Upcalls implements UpcallSink {
       handler.turns = [];
     }
     this.#pending = 0;
+    this.#bytes = 0;
   }
 
   // --- inside
@@ -251,20 +258,57 @@ export class Upcalls implements UpcallSink {
     return this.#ports.get(portNo)?.[handler] ?? this.#handlers[handler]!.special;
   }
 
-  #put(queue: UpcallQueue, handler: number, upcall: Upcall): void {
-    queue.push(upcall);
-    this.#pending++;
-    if (queue.listed) return;
+  /** Queues the packet as upcalls, all segments of a super-packet or none; of an action with it and its program. */
+  #take(
+    queue: UpcallQueue,
+    handler: number,
+    packet: OffloadedPacket,
+    keys: Int32Array,
+    base: number,
+    action?: UserspaceAction,
+    program?: ActionProgram,
+  ): number {
+    const [packets, bytes] = sizeOf(packet);
+    if (!queue.hasRoom(packets, bytes) || !this.#hasShare(queue, bytes)) return DROP_UPCALL_FULL;
+    const { pid } = queue;
+    for (const one of packetsOf(this.#arena, packet)) {
+      const key = flowToKey(keys, base);
+      const upcall: Upcall =
+        action === undefined
+          ? { type: 'miss', packet: one, key, pid }
+          : {
+              type: 'action',
+              packet: one,
+              key,
+              pid,
+              ...(action.userdata !== undefined && { userdata: action.userdata.slice() }),
+              ...(action.withActions && program !== undefined && { actions: program.actions.slice() }),
+            };
+      this.#bytes += queue.push(upcall);
+      this.#pending++;
+    }
+    if (queue.listed) return ACCEPTED;
     queue.listed = true;
     this.#handlers[handler]!.turns.push(queue);
+    return ACCEPTED;
   }
 
-  #take(handler: Handler, max: number): Upcall[] {
+  /** Whether `bytes` more are within the limit for all queues, or in an equal share of it. An empty queue takes a packet. */
+  #hasShare(queue: UpcallQueue, bytes: number): boolean {
+    const limit = this.#limits.upcallTotalBytes;
+    return (
+      queue.length === 0 || this.#bytes + bytes <= limit || queue.bytes + bytes <= limit / this.#byPid.size
+    );
+  }
+
+  #hand(handler: Handler, max: number): Upcall[] {
     const upcalls: Upcall[] = [];
     while (upcalls.length < max) {
       const queue = handler.turns.shift();
       if (queue === undefined) break;
+      const before = queue.bytes;
       upcalls.push(queue.shift());
+      this.#bytes -= before - queue.bytes;
       if (queue.length > 0) handler.turns.push(queue);
       else queue.listed = false;
     }

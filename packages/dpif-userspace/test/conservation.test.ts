@@ -24,7 +24,7 @@ beforeEach(async () => {
     netdevs,
     pool,
     runner: new Runner(() => performance.now()),
-    limits: { upcalls: 64, upcallBytes: 100_000 },
+    limits: { upcalls: 64, upcallBytes: 100_000, upcallTotalBytes: 1 << 26 },
     actionRules: 'strict',
     vlanLimit: 2,
     openType: () => 'dummy',

@@ -26,7 +26,7 @@ const datapath = await Datapath.create('br0', {
   netdevs,
   pool,
   runner: new Runner(() => performance.now()),
-  limits: { upcalls: 512, upcallBytes: 2 ** 20 },
+  limits: { upcalls: 512, upcallBytes: 2 ** 20, upcallTotalBytes: 2 ** 26 },
   actionRules: 'strict',
   vlanLimit: 2,
   openType: () => 'dummy',

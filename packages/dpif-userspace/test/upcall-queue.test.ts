@@ -22,7 +22,7 @@ it('is first in first out, within its bounds of upcalls and bytes', () => {
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
-      const limits = { upcalls: 40, upcallBytes: 50_000 };
+      const limits = { upcalls: 40, upcallBytes: 50_000, upcallTotalBytes: 1 << 20 };
       const queue = new UpcallQueue(1, limits);
       let model: Upcall[] = [];
       for (const action of steps) {
@@ -37,8 +37,8 @@ it('is first in first out, within its bounds of upcalls and bytes', () => {
             0,
           );
           const room = bytes + action + OVERHEAD <= limits.upcallBytes && model.length < limits.upcalls;
-          expect(queue.hasRoom(action)).toBe(room || model.length === 0);
-          if (!queue.hasRoom(action)) continue;
+          expect(queue.hasRoom(1, action)).toBe(room || model.length === 0);
+          if (!queue.hasRoom(1, action)) continue;
           const item = upcall(action);
           queue.push(item);
           model.push(item);
@@ -50,10 +50,10 @@ it('is first in first out, within its bounds of upcalls and bytes', () => {
 });
 
 it('takes one upcall that is larger than its bound', () => {
-  const queue = new UpcallQueue(1, { upcalls: 10, upcallBytes: 1000 });
-  expect(queue.hasRoom(65_535)).toBe(true);
+  const queue = new UpcallQueue(1, { upcalls: 10, upcallBytes: 1000, upcallTotalBytes: 1 << 20 });
+  expect(queue.hasRoom(1, 65_535)).toBe(true);
   queue.push(upcall(65_535));
-  expect(queue.hasRoom(14)).toBe(false);
+  expect(queue.hasRoom(1, 14)).toBe(false);
   queue.shift();
-  expect(queue.hasRoom(14)).toBe(true);
+  expect(queue.hasRoom(1, 14)).toBe(true);
 });

@@ -1,0 +1,67 @@
+/**
+ * The packets of an upcall as clients get them (dpif.h "Packet Format"): copies, fully checksummed, none longer than a
+ * device would send. Control path in all but where it runs: what needs work is rare, the first packet of a flow of a host.
+ */
+
+import {
+  finishChecksum,
+  OFFLOAD_CSUM_PARTIAL,
+  OFFLOAD_GSO,
+  type PacketArena,
+  Segmenter,
+} from '@etherloom/core';
+
+/** A packet in the arena with its offload metadata, as in a `PacketBatch`. */
+export interface OffloadedPacket {
+  readonly data: number;
+  readonly length: number;
+  readonly packetType: number;
+  /** Bytes that a truncation takes from the end. */
+  readonly cut: number;
+  readonly offload: number;
+  readonly csumStart: number;
+  readonly csumOffset: number;
+  readonly gsoSize: number;
+  readonly gsoHeader: number;
+}
+
+/** How many packets it becomes, and their bytes together, as far as its metadata tell: to see whether there is room. */
+export function sizeOf({
+  length,
+  offload,
+  gsoSize,
+  gsoHeader,
+}: OffloadedPacket): [packets: number, bytes: number] {
+  if ((offload & OFFLOAD_GSO) === 0 || gsoSize < 1) return [1, length];
+  const packets = Math.max(1, Math.ceil((length - gsoHeader) / gsoSize));
+  return [packets, length + (packets - 1) * Math.max(gsoHeader, 0)];
+}
+
+/** The packets for the client, in order. A super-packet whose metadata contradict it stays one. */
+export function packetsOf(arena: PacketArena, packet: OffloadedPacket): Uint8Array[] {
+  const { data, length, cut, offload, csumStart, csumOffset } = packet;
+  if (offload === 0) return [arena.bytes.slice(data, data + length - cut)];
+  if ((offload & OFFLOAD_GSO) !== 0) {
+    const segments = segmentsOf(arena, packet);
+    if (segments.length > 0) return segments;
+  }
+  const bytes = arena.bytes.slice(data, data + length);
+  if ((offload & OFFLOAD_CSUM_PARTIAL) !== 0) {
+    finishChecksum(new DataView(bytes.buffer), 0, length, csumStart, csumOffset);
+  }
+  return [cut === 0 ? bytes : bytes.slice(0, length - cut)];
+}
+
+/** Each segment is cut as a packet of its own would be: to the length that the truncation leaves. */
+function segmentsOf(arena: PacketArena, packet: OffloadedPacket): Uint8Array[] {
+  const { data, length, packetType, cut, offload, csumStart, gsoSize } = packet;
+  // The super-packet, and behind it room for one segment, which is no longer.
+  const memory = new Uint8Array(2 * length);
+  memory.set(arena.bytes.subarray(data, data + length));
+  const segmenter = new Segmenter(memory, new DataView(memory.buffer));
+  const count = segmenter.load(0, length, packetType, offload, csumStart, gsoSize);
+  return Array.from({ length: count }, (_, i) => {
+    const end = length + segmenter.write(i, length);
+    return memory.slice(length, Math.min(end, length + length - cut));
+  });
+}
