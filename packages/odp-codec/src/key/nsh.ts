@@ -7,8 +7,9 @@ import { badLength, findAttribute } from './payload.js';
 import {
   bad,
   endsList,
-  field,
+  type Field,
   fieldNames,
+  fieldsOf,
   isObject,
   putField,
   type Shape,
@@ -25,18 +26,18 @@ const AT_MDTYPE = 2;
 const AT_SPI = 4;
 const AT_SI = 7;
 
-const nshFields = [
-  field('flags', 0, u8),
-  field('ttl', 1, u8),
-  field('mdtype', AT_MDTYPE, u8),
-  field('np', 3, u8),
-  field('spi', AT_SPI, be24),
-  field('si', AT_SI, u8),
-  field('c1', NSH_BASE, be32),
-  field('c2', NSH_BASE + 4, be32),
-  field('c3', NSH_BASE + 8, be32),
-  field('c4', NSH_BASE + 12, be32),
-] as const;
+const nshFields = fieldsOf((field) => ({
+  flags: field(u8, 0),
+  ttl: field(u8, 1),
+  mdtype: field(u8, AT_MDTYPE),
+  np: field(u8, 3),
+  spi: field(be24, AT_SPI),
+  si: field(u8, AT_SI),
+  c1: field(be32, NSH_BASE),
+  c2: field(be32, NSH_BASE + 4),
+  c3: field(be32, NSH_BASE + 8),
+  c4: field(be32, NSH_BASE + 12),
+}));
 const NSH_NAMES = fieldNames(nshFields, false);
 
 /** Payload length of an attribute inside an NSH key, as OVS's table has it. */
@@ -142,7 +143,7 @@ export const nsh: Shape<NshModel> = {
     const whole = new Uint8Array(NSH_BASE + NSH_CONTEXT);
     const wild = new Uint8Array(NSH_BASE + NSH_CONTEXT);
     let context = false;
-    let found: (typeof nshFields)[number] | undefined;
+    let found: Field | undefined;
     do {
       found = NSH_NAMES.take(scan);
       if (found === undefined) continue;

@@ -8,7 +8,7 @@ import { encap } from './encap.js';
 import { ctState, mpls, port, tcpFlags, vlan } from './headers.js';
 import { be16, be16x, etherType, frag, ipv6Label, ndReserved, u8, u8x, u16x, u32x } from './kinds.js';
 import { nsh } from './nsh.js';
-import { field, type Shape, type Span, struct, value } from './shape.js';
+import { type Shape, type Span, struct, value } from './shape.js';
 import { tunnel } from './tunnel.js';
 import { eth, ipv4, ipv6, u128 } from './wide-kinds.js';
 
@@ -59,8 +59,8 @@ function row<N extends string, M>(
   };
 }
 
-const ports = struct(4, [field('src', 0, be16), field('dst', 2, be16)]);
-const icmp = struct(2, [field('type', 0, u8), field('code', 1, u8)]);
+const ports = struct(4, (field) => ({ src: field(be16, 0), dst: field(be16, 2) }));
+const icmp = struct(2, (field) => ({ type: field(u8, 0), code: field(u8, 1) }));
 const wild = { hideWildcard: true };
 
 /** Twelve bits of TCP flags count. */
@@ -81,7 +81,7 @@ export const KEY_ATTRIBUTES = [
     KEY_ATTR.ETHERNET,
     'eth',
     12,
-    struct(12, [field('src', 0, eth), field('dst', 6, eth)]),
+    struct(12, (field) => ({ src: field(eth, 0), dst: field(eth, 6) })),
     'Ethernet addresses',
   ),
   row(KEY_ATTR.VLAN, 'vlan', 2, vlan, 'tag control information; the TPID is in eth_type'),
@@ -96,29 +96,29 @@ export const KEY_ATTRIBUTES = [
     KEY_ATTR.IPV4,
     'ipv4',
     12,
-    struct(12, [
-      field('src', 0, ipv4),
-      field('dst', 4, ipv4),
-      field('proto', 8, u8),
-      field('tos', 9, u8x),
-      field('ttl', 10, u8),
-      field('frag', 11, frag),
-    ]),
+    struct(12, (field) => ({
+      src: field(ipv4, 0),
+      dst: field(ipv4, 4),
+      proto: field(u8, 8),
+      tos: field(u8x, 9),
+      ttl: field(u8, 10),
+      frag: field(frag, 11),
+    })),
     'IPv4 header',
   ),
   row(
     KEY_ATTR.IPV6,
     'ipv6',
     40,
-    struct(40, [
-      field('src', 0, ipv6),
-      field('dst', 16, ipv6),
-      field('label', 32, ipv6Label),
-      field('proto', 36, u8),
-      field('tclass', 37, u8x),
-      field('hlimit', 38, u8),
-      field('frag', 39, frag),
-    ]),
+    struct(40, (field) => ({
+      src: field(ipv6, 0),
+      dst: field(ipv6, 16),
+      label: field(ipv6Label, 32),
+      proto: field(u8, 36),
+      tclass: field(u8x, 37),
+      hlimit: field(u8, 38),
+      frag: field(frag, 39),
+    })),
     'IPv6 header',
     ipv6Constant,
   ),
@@ -130,13 +130,13 @@ export const KEY_ATTRIBUTES = [
     KEY_ATTR.ARP,
     'arp',
     24,
-    struct(24, [
-      field('sip', 0, ipv4),
-      field('tip', 4, ipv4),
-      field('op', 8, be16),
-      field('sha', 10, eth),
-      field('tha', 16, eth),
-    ]),
+    struct(24, (field) => ({
+      sip: field(ipv4, 0),
+      tip: field(ipv4, 4),
+      op: field(be16, 8),
+      sha: field(eth, 10),
+      tha: field(eth, 16),
+    })),
     'ARP or RARP message; 2 bytes of padding',
     first(22),
   ),
@@ -144,7 +144,7 @@ export const KEY_ATTRIBUTES = [
     KEY_ATTR.ND,
     'nd',
     28,
-    struct(28, [field('target', 0, ipv6), field('sll', 16, eth), field('tll', 22, eth)]),
+    struct(28, (field) => ({ target: field(ipv6, 0), sll: field(eth, 16), tll: field(eth, 22) })),
     'IPv6 neighbor discovery',
   ),
   row(KEY_ATTR.SKB_MARK, 'skb_mark', 4, value(u32x), 'packet mark'),
@@ -162,13 +162,13 @@ export const KEY_ATTRIBUTES = [
     KEY_ATTR.CT_ORIG_TUPLE_IPV4,
     'ct_tuple4',
     16,
-    struct(16, [
-      field('src', 0, ipv4),
-      field('dst', 4, ipv4),
-      field('proto', 12, u8),
-      field('tp_src', 8, be16),
-      field('tp_dst', 10, be16),
-    ]),
+    struct(16, (field) => ({
+      src: field(ipv4, 0),
+      dst: field(ipv4, 4),
+      proto: field(u8, 12),
+      tp_src: field(be16, 8),
+      tp_dst: field(be16, 10),
+    })),
     'original direction of an IPv4 connection; 3 bytes of padding',
     first(13),
   ),
@@ -176,13 +176,13 @@ export const KEY_ATTRIBUTES = [
     KEY_ATTR.CT_ORIG_TUPLE_IPV6,
     'ct_tuple6',
     40,
-    struct(40, [
-      field('src', 0, ipv6),
-      field('dst', 16, ipv6),
-      field('proto', 36, u8),
-      field('src_port', 32, be16, 'tp_src'),
-      field('dst_port', 34, be16, 'tp_dst'),
-    ]),
+    struct(40, (field) => ({
+      src: field(ipv6, 0),
+      dst: field(ipv6, 16),
+      proto: field(u8, 36),
+      src_port: field(be16, 32, 'tp_src'),
+      dst_port: field(be16, 34, 'tp_dst'),
+    })),
     'original direction of an IPv6 connection; 3 bytes of padding',
     first(37),
   ),
@@ -191,14 +191,14 @@ export const KEY_ATTRIBUTES = [
     KEY_ATTR.PACKET_TYPE,
     'packet_type',
     4,
-    struct(4, [field('ns', 0, be16), field('id', 2, be16x)]),
+    struct(4, (field) => ({ ns: field(be16, 0), id: field(be16x, 2) })),
     'namespace and type; 0/0 is Ethernet',
   ),
   row(
     KEY_ATTR.ND_EXTENSIONS,
     'nd_ext',
     8,
-    struct(8, [field('nd_reserved', 0, ndReserved), field('nd_options_type', 4, u8)]),
+    struct(8, (field) => ({ nd_reserved: field(ndReserved, 0), nd_options_type: field(u8, 4) })),
     'reserved word and option type of ND; 3 bytes of padding',
   ),
 ] as const;

@@ -14,7 +14,7 @@ import { allBytes, getBe32, getLe16, getLe32, putBe16, putBe32, putLe32 } from '
 import { alternateHex, type FieldKind, isUint, printField } from './kind.js';
 import { be16, be16x, be32, u8, u8x, u32 } from './kinds.js';
 import { badLength, findAttribute, printUnknown } from './payload.js';
-import { bad, field, fieldsCodec, isObject, type Span, show } from './shape.js';
+import { bad, fieldsCodec, isObject, type Span, show } from './shape.js';
 import { readHex, wideHex } from './wide-kinds.js';
 
 export interface OptionShape<M = unknown> {
@@ -243,12 +243,12 @@ export const geneve: OptionShape<string> = {
 
 /** Version in host order; then the session index of version 1, or timestamp, group and `md2` of version 2. */
 const ERSPAN_BYTES = 12;
-const erspanFields = fieldsCodec(ERSPAN_BYTES, [
-  field('version', 0, u32),
-  field('index', 4, be32),
-  field('sgt', 8, be16),
-  field('md2', 10, be16),
-]);
+const erspanFields = fieldsCodec(ERSPAN_BYTES, (field) => ({
+  version: field(u32, 0),
+  index: field(be32, 4),
+  sgt: field(be16, 8),
+  md2: field(be16, 10),
+}));
 /** The last byte: hardware id in the upper four bits, direction below. The upper two bits of the id have no text. */
 const AT_MD2 = 11;
 
@@ -334,8 +334,7 @@ export const erspan: OptionShape = {
 };
 
 const GTPU_BYTES = 2;
-const gtpuFields = [field('flags', 0, u8x), field('msgtype', 1, u8)] as const;
-const gtpuCodec = fieldsCodec(GTPU_BYTES, gtpuFields);
+const gtpuFields = fieldsCodec(GTPU_BYTES, (field) => ({ flags: field(u8x, 0), msgtype: field(u8, 1) }));
 
 export const gtpu: OptionShape = {
   length: LENGTH_VARIABLE,
@@ -344,7 +343,7 @@ export const gtpu: OptionShape = {
     const opts = head(value, GTPU_BYTES);
     const wild = mask && head(mask, GTPU_BYTES);
     return joined(
-      ...gtpuFields.map(({ label, at, kind }) => printField(kind, label, opts, at, wild, at, verbose)),
+      ...gtpuFields.fields.map(({ label, at, kind }) => printField(kind, label, opts, at, wild, at, verbose)),
     );
   },
   parse(type, scan, key, mask) {
@@ -365,7 +364,7 @@ export const gtpu: OptionShape = {
   },
   decode(value) {
     if (value.length !== GTPU_BYTES) throw bad(`gtpu must be ${GTPU_BYTES} bytes long, not ${value.length}`);
-    return gtpuCodec.decode(value);
+    return gtpuFields.decode(value);
   },
-  encode: gtpuCodec.encode,
+  encode: gtpuFields.encode,
 };
