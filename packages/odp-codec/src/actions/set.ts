@@ -11,7 +11,7 @@ import { decodeKey, encodeKey } from '../key/model.js';
 import { nshLength } from '../key/nsh.js';
 import { parseKeyAttrAt } from '../key/parse.js';
 import type { KeyModel } from '../key/schema.js';
-import { NLA_HEADER, NLA_MAX_PAYLOAD, NlReader, NlWriter } from '../netlink.js';
+import { NLA_HEADER, NLA_MAX_PAYLOAD, NlReader, NlWriter, nlAlign } from '../netlink.js';
 import { borrowWriter, returnWriter } from '../spare.js';
 import { ACTION_ATTR, TEXT_NESTING_MAX } from './attrs.js';
 import type { ActionReader } from './reader.js';
@@ -21,8 +21,13 @@ import { reject } from './values.js';
 /** Payloads with halves up to this (an IPv6 key) print as value and mask; longer ones as if there were no mask. */
 const MASKED_MAX = 40;
 
-/** Half of what fits the two attributes around it. */
-const MASKED_PAYLOAD_MAX = (NLA_MAX_PAYLOAD - NLA_HEADER) >> 1;
+/** What fits the two attributes around it, ... */
+const SET_PAYLOAD_MAX = NLA_MAX_PAYLOAD - NLA_HEADER;
+/** ... and half of that. */
+const MASKED_PAYLOAD_MAX = SET_PAYLOAD_MAX >> 1;
+
+/** Bytes in place: the payload of the attribute that a reader is at. */
+type Payload = Pick<NlReader, 'bytes' | 'offset' | 'length'>;
 
 /** Type and payload of an attribute. */
 interface Attribute {
@@ -59,10 +64,7 @@ export const set: ActionRow<'set'> = {
     return key && { type: 'set', key };
   },
   encode(out, { key }) {
-    const { type, payload } = attributeOf(key, 'key');
-    const mark = out.begin(ACTION_ATTR.SET);
-    out.put(type, payload);
-    out.end(mark);
+    putSet(out, attributeOf(key, 'key'));
   },
 };
 
@@ -94,7 +96,7 @@ export const setMasked: ActionRow<'set_masked'> = {
     const key = attributeOf(action.key, 'key');
     const mask = attributeOf(action.mask, 'mask');
     if (key.type !== mask.type) reject('mask', 'of the same attribute as key', JSON.stringify(action.mask));
-    putMasked(out, key, mask.payload);
+    putMasked(out, key, mask);
   },
 };
 
@@ -118,44 +120,53 @@ function halvesOf({ type, payload }: Attribute): { value: Uint8Array; mask: Uint
   return { value: value.finish(), mask: mask.finish() };
 }
 
-/** Appends SET_MASKED. Lengths must agree, part by part in an NSH attribute. */
-function putMasked(out: NlWriter, { type, payload }: Attribute, mask: Uint8Array): void {
+/** Appends SET with the attribute that the reader is at. */
+function putSet(out: NlWriter, key: NlReader): void {
+  const mark = out.begin(ACTION_ATTR.SET);
+  copy(key, out.memory, out.reserve(key.type, key.length));
+  out.end(mark);
+}
+
+/** Appends SET_MASKED. Lengths must agree, part by part in an NSH attribute. Both readers are at the attribute. */
+function putMasked(out: NlWriter, key: NlReader, mask: NlReader): void {
   const mark = out.begin(ACTION_ATTR.SET_MASKED);
-  if (type === KEY_ATTR.NSH) {
-    const nsh = out.begin(type);
-    const values = new NlReader(payload);
-    while (values.next()) {
-      const wild = maskOf(mask, values.type, values.length);
-      putPair(out, values.type, values.payload(), wild);
-    }
+  if (key.type === KEY_ATTR.NSH) {
+    const nsh = out.begin(key.type);
+    const values = key.nested();
+    while (values.next()) putPair(out, values.type, values, maskOf(mask, values.type, values.length));
     out.end(nsh);
   } else {
-    if (mask.length !== payload.length) reject('mask', `${payload.length} bytes long`, mask.length);
-    putPair(out, type, payload, mask);
+    if (mask.length !== key.length) reject('mask', `${key.length} bytes long`, mask.length);
+    putPair(out, key.type, key, mask);
   }
   out.end(mark);
 }
 
-function putPair(out: NlWriter, type: number, value: Uint8Array, mask: Uint8Array): void {
+function putPair(out: NlWriter, type: number, value: Payload, mask: Payload): void {
   const at = out.reserve(type, value.length + mask.length);
-  out.memory.set(value, at);
-  out.memory.set(mask, at + value.length);
+  copy(value, out.memory, at);
+  copy(mask, out.memory, at + value.length);
+}
+
+/** For a few bytes a loop takes less time than a view of them. */
+function copy({ bytes, offset, length }: Payload, to: Uint8Array, at: number): void {
+  for (let i = 0; i < length; i++) to[at + i] = bytes[offset + i]!;
 }
 
 /** The mask of one part of an NSH attribute; a part that the mask does not have is exact. */
-function maskOf(masks: Uint8Array, type: number, length: number): Uint8Array {
-  const parts = new NlReader(masks);
-  while (parts.next()) if (parts.type === type && parts.length === length) return parts.payload();
-  return new Uint8Array(length).fill(0xff);
+function maskOf(mask: NlReader, type: number, length: number): Payload {
+  const parts = mask.nested();
+  while (parts.next()) if (parts.type === type && parts.length === length) return parts;
+  return { bytes: new Uint8Array(length).fill(0xff), offset: 0, length };
 }
+
+const isOnes = ({ bytes, offset, length }: Payload): boolean => allBytes(bytes, offset, length, 0xff);
 
 /** Whether the mask of a key attribute leaves nothing out. Both readers are at the attribute. */
 function isExact(key: NlReader, mask: NlReader): boolean {
-  if (key.type !== KEY_ATTR.NSH) return allBytes(mask.bytes, mask.offset, mask.length, 0xff);
+  if (key.type !== KEY_ATTR.NSH) return isOnes(mask);
   const parts = key.nested();
-  while (parts.next()) {
-    if (!allBytes(maskOf(mask.payload(), parts.type, parts.length), 0, parts.length, 0xff)) return false;
-  }
+  while (parts.next()) if (!isOnes(maskOf(mask, parts.type, parts.length))) return false;
   return true;
 }
 
@@ -165,23 +176,21 @@ function readSet(reader: ActionReader): void {
   const start = scan.position;
   scan.expect('set(');
   if (depth === TEXT_NESTING_MAX) scan.fail(`at most ${TEXT_NESTING_MAX} levels, keys included`);
-  const mark = out.begin(ACTION_ATTR.SET);
-  const keyAt = out.length;
+  const keys = borrowWriter();
   const masks = borrowWriter();
-  parseKeyAttrAt(scan, out, masks, options);
+  parseKeyAttrAt(scan, keys, masks, options);
   scan.expect(')');
-  const key = new NlReader(out.memory, keyAt, out.length);
+  const key = new NlReader(keys.memory, 0, keys.length);
   const mask = new NlReader(masks.memory, 0, masks.length);
-  const both = key.next() && mask.next();
-  const comparable = both && (key.type === KEY_ATTR.NSH || mask.length === key.length);
-  if (comparable && !isExact(key, mask)) {
-    if (key.length > MASKED_PAYLOAD_MAX) scan.fail('a key and mask that fit', 'E2BIG', start);
-    const copy = { type: key.type, payload: key.payload().slice() };
-    out.rewind(mark);
-    putMasked(out, copy, mask.payload());
-  } else {
-    reader.end(mark);
+  key.next();
+  mask.next();
+  const masked = (key.type === KEY_ATTR.NSH || mask.length === key.length) && !isExact(key, mask);
+  if (key.length > (masked ? MASKED_PAYLOAD_MAX : SET_PAYLOAD_MAX)) {
+    scan.fail(masked ? 'a key and mask that fit' : 'a key that fits', 'E2BIG', start);
   }
+  if (masked) putMasked(out, key, mask);
+  else putSet(out, key);
+  returnWriter(keys);
   returnWriter(masks);
 }
 
@@ -204,10 +213,11 @@ function modelOf(run: Uint8Array): KeyModel | undefined {
   }
 }
 
-function attributeOf(model: KeyModel, what: string): Attribute {
+/** A reader at the only attribute of a model. */
+function attributeOf(model: KeyModel, what: string): NlReader {
   const run = encodeKey(model);
   const reader = new NlReader(run);
   if (!reader.next()) return reject(what, 'one key attribute', 'none');
-  const attribute = { type: reader.type, payload: reader.payload() };
-  return reader.next() ? reject(what, 'one key attribute', 'several') : attribute;
+  if (reader.offset + nlAlign(reader.length) < run.length) reject(what, 'one key attribute', 'several');
+  return reader;
 }
