@@ -10,8 +10,10 @@ import { checkSize, type ParseContext } from './shape.js';
 
 const OPENINGS = new Keywords<AttributeRow>(KEY_ATTRIBUTES.map((row) => [row.opening, row]));
 
-const takeOpening = (scan: Scanner): AttributeRow =>
-  OPENINGS.take(scan) ?? scan.fail('a key attribute such as in_port(');
+/** What an error says that it wanted. */
+export const KEY_ATTRIBUTE = 'a key attribute such as in_port(';
+
+const takeOpening = (scan: Scanner): AttributeRow => OPENINGS.take(scan) ?? scan.fail(KEY_ATTRIBUTE);
 
 function parseAttribute(
   scan: Scanner,
@@ -26,17 +28,21 @@ function parseAttribute(
 const UFID = /^ufid:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}/;
 
 /** Skips a `ufid:`, which may stand in front of any attribute. OVS allows only one space after it, although dump-flows prints a comma. */
-function skipUfid(scan: Scanner, strict: boolean): void {
-  if (!scan.at('ufid:')) return;
+function skipUfid(scan: Scanner, strict: boolean): boolean {
+  if (!scan.at('ufid:')) return false;
   const found = UFID.exec(scan.ahead('ufid:'.length + 36));
   if (found === null) scan.fail('ufid: and a UUID');
   else scan.position += found[0].length;
   if (strict) scan.accept(' ');
   else scan.skipDelimiters();
+  return true;
 }
 
-/** Reads a key from the scanner's position to its end and appends it to `key` and, if there is one, to `mask`. */
-export function readKey(
+/**
+ * Reads attributes from the scanner's position up to the first thing that is none, and appends them to `key` and, if there
+ * is one, to `mask`.
+ */
+export function readAttributes(
   scan: Scanner,
   key: NlWriter,
   mask: NlWriter | undefined,
@@ -45,15 +51,22 @@ export function readKey(
   const context: ParseContext = { options, wholeKey: true, depth: 0, attribute: parseAttribute };
   for (;;) {
     scan.skipDelimiters();
-    if (scan.done) return;
     let row = OPENINGS.take(scan);
     if (row === undefined) {
-      skipUfid(scan, options.strict ?? false);
+      if (!skipUfid(scan, options.strict ?? false)) return;
       row = takeOpening(scan);
     }
     row.shape.parse(row.type, scan, key, mask, context);
     checkSize(key.length, scan);
   }
+}
+
+/** {@link readAttributes} of a text that is nothing but a key. */
+function readKey(text: string, key: NlWriter, mask: NlWriter | undefined, options: ParseOptions): void {
+  const scan = borrowScanner(text);
+  readAttributes(scan, key, mask, options);
+  if (!scan.done) scan.fail(KEY_ATTRIBUTE);
+  returnScanner(scan);
 }
 
 /**
@@ -64,11 +77,9 @@ export function parseFlowKey(
   text: string,
   options: ParseOptions = {},
 ): { key: Uint8Array; mask: Uint8Array } {
-  const scan = borrowScanner(text);
   const key = borrowWriter();
   const mask = borrowWriter();
-  readKey(scan, key, mask, options);
-  returnScanner(scan);
+  readKey(text, key, mask, options);
   return { key: finishWriter(key), mask: finishWriter(mask) };
 }
 
@@ -77,10 +88,8 @@ export function parseFlowKey(
  * as `skb_mark(1/0xff)`, and tunnel options may carry one, which is dropped, as in OVS.
  */
 export function parseFlowKeyExact(text: string, options: ParseOptions = {}): Uint8Array {
-  const scan = borrowScanner(text);
   const key = borrowWriter();
-  readKey(scan, key, undefined, options);
-  returnScanner(scan);
+  readKey(text, key, undefined, options);
   return finishWriter(key);
 }
 

@@ -2,7 +2,7 @@
 import { formatActions } from '../actions/index.js';
 import { readActions } from '../actions/parse.js';
 import { formatFlowKey } from '../key/format.js';
-import { readKey } from '../key/parse.js';
+import { KEY_ATTRIBUTE, readAttributes } from '../key/parse.js';
 import { borrowScanner, borrowWriter, finishWriter, returnScanner } from '../spare.js';
 import { Keywords } from './keywords.js';
 import type { ParseOptions, TextOptions } from './options.js';
@@ -76,10 +76,11 @@ export function formatFlow(flow: Flow, options: TextOptions = {}): string {
   return out;
 }
 
-const STATISTICS = ', packets:';
+const STATISTICS = 'packets:';
 const ACTIONS = ', actions:';
 const EXTRA = ', dp-extra-info:';
-const UFID = /^ufid:([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/;
+const UFID = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}/;
+const UUID_LENGTH = 36;
 
 /**
  * Reads a line of dump-flows. Throws an {@link OdpError}; its column counts from the start of the line. White space
@@ -88,17 +89,15 @@ const UFID = /^ufid:([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/;
 export function parseFlowLine(line: string, options: ParseOptions = {}): Flow {
   const text = line.trimEnd();
   const scan = borrowScanner(text);
-  const statistics = text.indexOf(STATISTICS);
-  if (statistics < 0) scan.fail(`a flow with '${STATISTICS}' after its key`, 'EINVAL', text.length);
-  const indent = text.length - text.trimStart().length;
-  const ufid = text.startsWith('ufid:', indent) ? UFID.exec(text.slice(indent))?.[1] : undefined;
-  // The key's parser skips the UFID, but strictly not with the comma that is printed after it.
-  const keyAt = ufid === undefined ? indent : indent + 'ufid:'.length + ufid.length;
+  scan.skipDelimiters();
+  // The key's parser skips a UFID, but strictly not with the comma that is printed after it.
+  const ufid = scan.accept('ufid:')
+    ? scan.need(UFID.exec(scan.ahead(UUID_LENGTH))?.[0], 'a UUID')
+    : undefined;
+  if (ufid !== undefined) scan.position += UUID_LENGTH;
   const key = borrowWriter();
   const mask = borrowWriter();
-  scan.position = keyAt;
-  scan.end = statistics;
-  readKey(scan, key, mask, options);
+  readAttributes(scan, key, mask, options);
   const flow: FlowRead = {
     key: finishWriter(key),
     mask: finishWriter(mask),
@@ -108,7 +107,6 @@ export function parseFlowLine(line: string, options: ParseOptions = {}): Flow {
     tcpFlags: 0,
   };
   if (ufid !== undefined) flow.ufid = ufid;
-  scan.end = text.length;
   parseStatistics(scan, flow);
   scan.expect(ACTIONS);
   const extraAt = text.indexOf(EXTRA, scan.position);
@@ -125,9 +123,9 @@ export function parseFlowLine(line: string, options: ParseOptions = {}): Flow {
 type FlowRead = { -readonly [P in keyof Flow]: Flow[P] };
 const NONE = new Uint8Array(0);
 
-/** From `, packets:` up to, not including, `, actions:`. */
+/** From `packets:` up to, not including, `, actions:`. */
 function parseStatistics(scan: Scanner, flow: FlowRead): void {
-  scan.expect(STATISTICS);
+  if (!scan.accept(STATISTICS)) scan.fail(`${KEY_ATTRIBUTE} or '${STATISTICS}'`);
   flow.packets = count(scan);
   scan.expect(', bytes:');
   flow.bytes = count(scan);
