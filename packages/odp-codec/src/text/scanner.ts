@@ -26,6 +26,9 @@ const SMALL = 0x400_0000;
 /** What may stand between two attributes or two actions. */
 export const DELIMITERS = ', \t\r\n';
 
+/** By code the value of a hexadecimal digit, 255 for anything else. */
+const DIGITS = Uint8Array.from({ length: 256 }, (_, code) => hexDigit(code) & 0xff);
+
 /** Longest IPv6 text the scanner of OVS looks at. */
 const IPV6_TEXT = 46;
 
@@ -233,8 +236,8 @@ export class Scanner {
     const start = at;
     let value = 0;
     for (; value < SMALL; at++) {
-      const digit = hexDigit(codes[at]!);
-      if (digit < 0 || digit >= radix) break;
+      const digit = DIGITS[codes[at]!]!;
+      if (digit >= radix) break;
       value = value * radix + digit;
     }
     if (at === start) return false;
@@ -254,8 +257,8 @@ export class Scanner {
   #moreDigits(radix: number): void {
     let { hi, lo } = this;
     for (;;) {
-      const digit = hexDigit(this.code());
-      if (digit < 0 || digit >= radix) break;
+      const digit = DIGITS[this.code()]!;
+      if (digit >= radix) break;
       this.position++;
       const low = lo * radix + digit;
       lo = low >>> 0;
@@ -373,8 +376,8 @@ export class Scanner {
       const start = next;
       let value = 0;
       for (;;) {
-        const digit = hexDigit(codes[next]!);
-        if (digit < 0 || digit >= base) break;
+        const digit = DIGITS[codes[next]!]!;
+        if (digit >= base) break;
         value = (value * base + digit) & 0xff;
         next++;
       }
