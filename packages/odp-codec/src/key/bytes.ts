@@ -6,9 +6,14 @@ export function allBytes(bytes: Uint8Array, at: number, length: number, value: n
   return true;
 }
 
+export const getU8 = (bytes: Uint8Array, at: number): number => bytes[at]!;
+
 export const getBe16 = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!;
 
 export const getLe16 = (bytes: Uint8Array, at: number): number => bytes[at]! | (bytes[at + 1]! << 8);
+
+export const getBe24 = (bytes: Uint8Array, at: number): number =>
+  (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
 
 /** Unsigned. */
 export const getBe32 = (bytes: Uint8Array, at: number): number =>
@@ -18,6 +23,10 @@ export const getBe32 = (bytes: Uint8Array, at: number): number =>
 export const getLe32 = (bytes: Uint8Array, at: number): number =>
   (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 
+export function putU8(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+}
+
 export function putBe16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 8;
   bytes[at + 1] = value;
@@ -26,6 +35,12 @@ export function putBe16(bytes: Uint8Array, at: number, value: number): void {
 export function putLe16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;
   bytes[at + 1] = value >>> 8;
+}
+
+export function putBe24(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 16;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value;
 }
 
 export function putBe32(bytes: Uint8Array, at: number, value: number): void {

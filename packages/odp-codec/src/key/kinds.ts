@@ -1,42 +1,43 @@
 /** The kinds of field that are numbers of up to 32 bits, and the fragment type. */
 import { decimal8, hex2 } from '../text/address.js';
 import { Keywords } from '../text/keywords.js';
-import { getBe32, putBe32 } from './bytes.js';
+import {
+  getBe16,
+  getBe24,
+  getBe32,
+  getLe16,
+  getLe32,
+  getU8,
+  putBe16,
+  putBe24,
+  putBe32,
+  putLe16,
+  putLe32,
+  putU8,
+} from './bytes.js';
 import { alternateHex, type FieldKind, isUint, scanMask, uniform } from './kind.js';
 
-/** How many bytes a number has, and whether the first is the lowest: host order, as opposed to network order. */
+/** How many bytes a number has, and in which order they are. */
 interface Layout {
   readonly bytes: 1 | 2 | 3 | 4;
-  readonly little: boolean;
+  get(bytes: Uint8Array, at: number): number;
+  put(bytes: Uint8Array, at: number, value: number): void;
 }
 
-const U8: Layout = { bytes: 1, little: false };
-const LE16: Layout = { bytes: 2, little: true };
-const LE32: Layout = { bytes: 4, little: true };
-const BE16: Layout = { bytes: 2, little: false };
-const BE24: Layout = { bytes: 3, little: false };
-const BE32: Layout = { bytes: 4, little: false };
+const U8: Layout = { bytes: 1, get: getU8, put: putU8 };
+const LE16: Layout = { bytes: 2, get: getLe16, put: putLe16 };
+const LE32: Layout = { bytes: 4, get: getLe32, put: putLe32 };
+const BE16: Layout = { bytes: 2, get: getBe16, put: putBe16 };
+const BE24: Layout = { bytes: 3, get: getBe24, put: putBe24 };
+const BE32: Layout = { bytes: 4, get: getBe32, put: putBe32 };
 
 /** A number of `layout`, printed by `show`, its mask by `showMask`. Text is cut to the width, as OVS does. */
 function number(
-  { bytes: length, little }: Layout,
+  { bytes: length, get, put }: Layout,
   show: (value: number) => string,
   showMask: (value: number) => string,
 ): FieldKind<number> {
   const max = 2 ** (8 * length) - 1;
-  // From the highest byte to the lowest. A loop, as V8 cannot inline a function that differs from kind to kind.
-  const step = little ? -1 : 1;
-  const highest = little ? length - 1 : 0;
-  const lowest = little ? 0 : length - 1;
-  const get = (bytes: Uint8Array, at: number): number => {
-    let value = 0;
-    for (let i = 0, from = at + highest; i < length; i++, from += step) value = (value << 8) | bytes[from]!;
-    return value >>> 0;
-  };
-  const put = (bytes: Uint8Array, at: number, value: number): void => {
-    for (let i = 0, rest = value | 0, to = at + lowest; i < length; i++, to -= step, rest >>= 8)
-      bytes[to] = rest;
-  };
   return uniform({
     bytes: length,
     expected: `a ${8 * length}-bit number`,
