@@ -7,6 +7,8 @@ export * from './dpctl/index.js';
 export { main as etherloom, type Streams } from './etherloom/main.js';
 export type { Screen } from './etherloom/render.js';
 export { type FdbEntry, formatFdb } from './fdb.js';
+export { JsonShapeError } from './json.js';
+export * from './remote/index.js';
 export * from './unixctl/client.js';
 export * from './unixctl/protocol.js';
 export * from './unixctl/splitter.js';

@@ -29,6 +29,7 @@ export const ERRNO = {
   EAFNOSUPPORT: [97, 'Address family not supported by protocol'],
   ENETDOWN: [100, 'Network is down'],
   ENOBUFS: [105, 'No buffer space available'],
+  ENOTCONN: [107, 'Transport endpoint is not connected'],
   ETIMEDOUT: [110, 'Connection timed out'],
 } as const satisfies Record<string, readonly [number, string]>;
 

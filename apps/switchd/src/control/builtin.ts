@@ -1,7 +1,7 @@
 /** Control commands that every daemon has: list-commands, version, set-options, exit. */
 
 import { parseArgs } from 'node:util';
-import type { ConnectionOptions, ControlCommand } from './command.js';
+import type { Connection, ControlCommand } from './command.js';
 import { formatListing } from './command.js';
 
 export interface BuiltinInit {
@@ -12,8 +12,8 @@ export interface BuiltinInit {
   exit(): Promise<void>;
 }
 
-const FORMATS: readonly ConnectionOptions['format'][] = ['text', 'json'];
-const ERRORS: readonly ConnectionOptions['errors'][] = ['ovs', 'sentence'];
+const FORMATS: readonly Connection['format'][] = ['text', 'json'];
+const ERRORS: readonly Connection['errors'][] = ['ovs', 'sentence'];
 
 export function builtinCommands({ version, commands, exit }: BuiltinInit): ControlCommand[] {
   return [
@@ -41,15 +41,15 @@ export function builtinCommands({ version, commands, exit }: BuiltinInit): Contr
       usage: '[--format text|json] [--errors ovs|sentence]',
       minArgs: 0,
       maxArgs: 4,
-      async run(args, options) {
+      async run(args, connection) {
         const { values } = parseArgs({
           args: [...args],
           options: { format: { type: 'string' }, errors: { type: 'string' } },
         });
         const format = choose('format', values.format, FORMATS);
         const errors = choose('errors', values.errors, ERRORS);
-        options.format = format ?? options.format;
-        options.errors = errors ?? options.errors;
+        connection.format = format ?? connection.format;
+        connection.errors = errors ?? connection.errors;
         return { text: '' };
       },
     },

@@ -4,12 +4,12 @@ import { formatFdb } from '@etherloom/cli';
 import type { Datapaths } from '../daemon/datapaths.js';
 import type { LearningSwitch } from '../learning/learning-switch.js';
 import { formatMac, isGroup, parseMac } from '../learning/mac.js';
-import type { ConnectionOptions, ControlCommand } from './command.js';
+import type { Connection, ControlCommand } from './command.js';
 
 const MAX_VLAN = 4095;
 
 export function fdbCommands(datapaths: Datapaths): ControlCommand[] {
-  const find = (name: string | undefined, { errors }: ConnectionOptions) => {
+  const find = (name: string | undefined, { errors }: Connection) => {
     const found = datapaths.find(name);
     if (found !== undefined) return found;
     if (errors === 'ovs') throw new Error('no such bridge');

@@ -8,6 +8,7 @@ import { builtinCommands } from '../control/builtin.js';
 import { dpctlCommands } from '../control/dpctl.js';
 import { fdbCommands } from '../control/fdb.js';
 import { netdevDummyCommands } from '../control/netdev-dummy.js';
+import { remoteCommands } from '../control/remote/commands.js';
 import { ControlServer } from '../control/server.js';
 import { statusCommands } from '../control/status.js';
 import { timeCommands } from '../control/time.js';
@@ -97,6 +98,7 @@ export class Daemon {
     this.#control.register([
       ...builtinCommands({ version: init.version, commands: () => this.#control.commands(), exit }),
       ...dpctlCommands({ dpifs, netdevs }, () => this.#datapaths.sync()),
+      ...remoteCommands({ dpifs, netdevs }, this.#datapaths),
       ...fdbCommands(this.#datapaths),
       ...statusCommands({ dpifs, netdevs }, this.#datapaths),
       ...vlogCommands(log),

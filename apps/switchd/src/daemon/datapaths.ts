@@ -1,7 +1,7 @@
 /** The datapaths of a daemon, each with a learning switch on it unless it is to have no client. */
 
 import { datapathNames } from '@etherloom/cli';
-import { type Dpif, DpifError, type DpifRegistry } from '@etherloom/core';
+import { type Dpif, DpifError, type DpifRegistry, parseName } from '@etherloom/core';
 import type { DatapathConfig } from '../config/schema.js';
 import { LearningSwitch } from '../learning/learning-switch.js';
 import type { LearningOptions } from '../learning/planner.js';
@@ -33,6 +33,8 @@ export class Datapaths {
   readonly #defaultClient: Client;
   /** By full name, `type@name`. */
   readonly #running = new Map<string, Running>();
+  /** Datapaths that somebody makes or has made over the control socket and has not closed yet, and how many do. */
+  readonly #held = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor({ dpifs, log, learning, clock, defaultClient }: DatapathsInit) {
@@ -67,9 +69,9 @@ export class Datapaths {
         if (!names.has(name)) await this.#stop(running);
       }
       for (const name of names) {
-        if (this.#running.has(name)) continue;
-        const at = name.indexOf('@');
-        const dpif = await this.#dpifs.open(name.slice(at + 1), name.slice(0, at));
+        if (this.#running.has(name) || this.#held.has(name)) continue;
+        const { type, name: baseName } = parseName(name);
+        const dpif = await this.#dpifs.open(baseName, type);
         try {
           await this.#start(dpif, this.#defaultClient);
         } catch (error) {
@@ -78,6 +80,21 @@ export class Datapaths {
         }
       }
     });
+  }
+
+  /**
+   * Whoever makes a datapath over a remote handle may be its client: none is started on it before that handle is closed. Then
+   * the datapath, if it is still there, gets the daemon's own, so that it works without its maker.
+   */
+  hold(name: string): void {
+    this.#held.set(name, (this.#held.get(name) ?? 0) + 1);
+  }
+
+  async release(name: string): Promise<void> {
+    const count = this.#held.get(name) ?? 0;
+    if (count > 1) this.#held.set(name, count - 1);
+    else this.#held.delete(name);
+    await this.sync();
   }
 
   /** Full names of the datapaths, sorted. */
@@ -107,6 +124,11 @@ export class Datapaths {
         await running.learning?.stop();
         this.#running.delete(running.dpif.name);
         await this.#remove(running.dpif);
+      }
+      // Those that others made and still hold: they go when the connections are cut.
+      for (const name of await datapathNames(this.#dpifs)) {
+        const { type, name: baseName } = parseName(name);
+        await this.#remove(await this.#dpifs.open(baseName, type));
       }
     });
   }

@@ -7,6 +7,13 @@ import { JsonSplitter } from './splitter.js';
 /** The server understood the request and refused it; the message is the server's text. */
 export class UnixctlServerError extends Error {
   override readonly name = 'UnixctlServerError';
+  /** The error as it came: a text for control commands, an object for remote methods. */
+  readonly reply: JsonValue;
+
+  constructor(reply: JsonValue) {
+    super(typeof reply === 'string' ? reply : JSON.stringify(reply));
+    this.reply = reply;
+  }
 }
 
 /** No answer is to be had: nobody listens, the connection broke, or time ran out. `code` is the system's errno name when it gave one. */
@@ -23,23 +30,24 @@ export class UnixctlConnectionError extends Error {
 interface Waiting {
   readonly resolve: (result: JsonValue) => void;
   readonly reject: (error: Error) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly timer: NodeJS.Timeout | undefined;
 }
 
 /** How long a request may take by default, in milliseconds: a dump of a full flow table takes a few seconds. */
 const DEFAULT_TIMEOUT = 60_000;
 
-/** One connection. Requests may overlap; the server answers them in order. */
+/** One connection. Requests may overlap; the server answers them in order, but for those that wait for something. */
 export class UnixctlClient {
+  /** Of the socket. */
+  readonly path: string;
   readonly #socket: Socket;
-  readonly #path: string;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #broken: Error | undefined;
 
   private constructor(socket: Socket, path: string) {
     this.#socket = socket;
-    this.#path = path;
+    this.path = path;
     const splitter = new JsonSplitter(MAX_REPLY_BYTES);
     socket.on('data', (chunk: Buffer) => {
       try {
@@ -78,7 +86,7 @@ export class UnixctlClient {
 
   /**
    * Sends one request and resolves to its result. Rejects with a `UnixctlServerError` when the server refuses it and
-   * with a `UnixctlConnectionError` when no answer comes within `timeout` milliseconds.
+   * with a `UnixctlConnectionError` when no answer comes within `timeout` milliseconds (`Infinity`: however long it takes).
    */
   transact(
     method: string,
@@ -88,17 +96,19 @@ export class UnixctlClient {
     if (this.#broken !== undefined) return Promise.reject(this.#broken);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const late = (): void => {
         this.#waiting.delete(id);
-        reject(new UnixctlConnectionError(`${this.#path} did not answer "${method}" within ${timeout} ms`));
-      }, timeout);
+        const message = `${this.path} did not answer "${method}" within ${timeout} ms`;
+        reject(new UnixctlConnectionError(message, 'ETIMEDOUT'));
+      };
+      const timer = timeout === Number.POSITIVE_INFINITY ? undefined : setTimeout(late, timeout);
       this.#waiting.set(id, { resolve, reject, timer });
       this.#socket.write(JSON.stringify({ id, method, params }));
     });
   }
 
   close(): void {
-    this.#break(new UnixctlConnectionError(`the connection to ${this.#path} is closed`));
+    this.#break(new UnixctlConnectionError(`the connection to ${this.path} is closed`));
   }
 
   #receive(text: string): void {
@@ -110,7 +120,7 @@ export class UnixctlClient {
     this.#waiting.delete(Number(id));
     clearTimeout(waiting.timer);
     if (error === null) waiting.resolve(result);
-    else waiting.reject(new UnixctlServerError(typeof error === 'string' ? error : JSON.stringify(error)));
+    else waiting.reject(new UnixctlServerError(error));
   }
 
   #break(error: Error): void {
