@@ -16,9 +16,9 @@ export function dpctlCommands(context: DpctlContext, changed: () => Promise<void
       // Options do not count: the command itself checks what is left without them.
       minArgs: 0,
       maxArgs: Number.POSITIVE_INFINITY,
-      async run(args, { errors }) {
+      async run(args, { errors }, sink) {
         try {
-          return await runDpctl(command, context, args);
+          return await runDpctl(command, context, args, sink);
         } catch (error) {
           if (!(error instanceof DpctlError)) throw error;
           if (errors === 'sentence') throw new Error(error.message);

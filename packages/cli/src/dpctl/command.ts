@@ -27,6 +27,16 @@ export interface DpctlOptions {
 export interface DpctlResult {
   readonly text: string;
   readonly json: JsonValue;
+  /** Everything went to the sink instead. */
+  readonly streamed?: boolean;
+}
+
+/** Takes an answer that is too large to be held, piece by piece, in the form that is wanted. */
+export interface DpctlSink {
+  /** `text`: pieces are parts of the text. `json`: parts of the source of the JSON. */
+  readonly form: 'text' | 'json';
+  /** Resolves when there is room for more; what it rejects with ends the command. */
+  write(piece: string): Promise<void>;
 }
 
 export interface DpctlCommand {
@@ -36,7 +46,13 @@ export interface DpctlCommand {
   readonly minArgs: number;
   /** Options do not count. */
   readonly maxArgs: number;
-  run(context: DpctlContext, args: readonly string[], options: DpctlOptions): Promise<DpctlResult>;
+  /** With a `sink` a large answer goes there, and a small one comes back in its form at least. */
+  run(
+    context: DpctlContext,
+    args: readonly string[],
+    options: DpctlOptions,
+    sink?: DpctlSink,
+  ): Promise<DpctlResult>;
 }
 
 /** One thing that went wrong in a command. */

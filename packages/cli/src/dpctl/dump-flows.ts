@@ -1,11 +1,11 @@
 /** dpctl: dump-flows. */
 
-import { type Dpif, type Flow, toDpifError } from '@etherloom/core';
-import { KEY_WORDS, keyToFlow, maskToFlow } from '@etherloom/odp-codec';
+import { type Dpif, type Flow, isDpifError } from '@etherloom/core';
+import { KEY_WORDS, keyToFlow, maskToFlow, type TextOptions } from '@etherloom/odp-codec';
 import type { JsonValue } from '../unixctl/protocol.js';
-import { type DpctlCommand, Report } from './command.js';
+import { type DpctlCommand, type DpctlResult, type DpctlSink, Report } from './command.js';
 import { FilterError, type FlowFilter, parseFilter } from './filter.js';
-import { describeFlow, portNames, textOptions } from './flow-text.js';
+import { flowJson, flowLine, portNames, textOptions } from './flow-text.js';
 import { withOptional } from './open.js';
 
 /** Flows taken from a dump at a time. */
@@ -74,14 +74,66 @@ function passes({ key, mask }: Flow, filter: FlowFilter): boolean {
   return filter(keyWords, maskWords);
 }
 
+/** Characters after which the flows of a dump go to the sink. */
+const PIECE = 64 << 10;
+
+/** The flows of a dump in the forms that are wanted, handed on piece by piece once there are many. */
+class FlowOutput {
+  readonly #sink: DpctlSink | undefined;
+  readonly #json: JsonValue[] = [];
+  #text = '';
+  #count = 0;
+  #streamed = false;
+
+  constructor(sink: DpctlSink | undefined) {
+    this.#sink = sink;
+  }
+
+  /** `title` stands before the first flow. */
+  add(flow: Flow, now: number, options: TextOptions, title: string): void {
+    const form = this.#sink?.form;
+    const first = this.#count++ === 0;
+    if (form !== 'json') this.#text += (first ? title : '') + flowLine(flow, now, options);
+    if (form === undefined) this.#json.push(flowJson(flow, now, options));
+    if (form !== 'json') return;
+    this.#text += (first ? '{"flows":[\n' : ',\n') + JSON.stringify(flowJson(flow, now, options));
+  }
+
+  /** Hands on what there is, when it is enough; resolves when there is room for more. */
+  async flush(): Promise<void> {
+    if (this.#sink === undefined || this.#text.length < PIECE) return;
+    this.#streamed = true;
+    const piece = this.#text;
+    this.#text = '';
+    await this.#sink.write(piece);
+  }
+
+  /** The end of a dump that went well, or, with what there was until then, of one that did not. */
+  async finish(report: Report): Promise<DpctlResult> {
+    if (this.#sink?.form === 'json') {
+      if (this.#count === 0) this.#text = '{"flows":[';
+      this.#text += ']}';
+    } else if (!this.#streamed) {
+      report.print(this.#text);
+    }
+    const result = report.result({ flows: this.#json });
+    if (this.#sink === undefined) return result;
+    if (!this.#streamed && this.#sink.form === 'text') return result;
+    await this.#sink.write(this.#text);
+    return { text: '', json: null, streamed: true };
+  }
+}
+
 const dumpFlows: DpctlCommand = {
   name: 'dump-flows',
   usage: '[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]',
   minArgs: 0,
   maxArgs: 4,
-  async run(context, args, options) {
+  async run(context, args, options, sink) {
     const report = new Report();
-    const flows: JsonValue[] = [];
+    const output = new FlowOutput(sink);
+    // Forwarding runs on one thread with the control path here, and that is what Open vSwitch calls its own such thread.
+    const title = 'flow-dump from the main thread:\n';
     const { selection, rest } = takeSelection(args);
     await withOptional(context, report, rest, 1, async (dpif) => {
       const { filter: text, pmd } = selection;
@@ -96,21 +148,20 @@ const dumpFlows: DpctlCommand = {
           if (batch.length === 0) break;
           for (const flow of batch) {
             if (filter !== undefined && !passes(flow, filter)) continue;
-            // Forwarding runs on one thread with the control path here, and that is what Open vSwitch calls its own such thread.
-            if (flows.length === 0 && pmd === undefined) report.print('flow-dump from the main thread:\n');
-            const { line, json } = describeFlow(flow, now, format);
-            report.print(line);
-            flows.push(json);
+            output.add(flow, now, format, pmd === undefined ? title : '');
           }
+          await output.flush();
           await breathe();
         }
       } catch (error) {
-        report.failWith('dumping flows', toDpifError(error));
+        // Not from the contract: nobody takes the output any more.
+        if (!isDpifError(error)) throw error;
+        report.failWith('dumping flows', error);
       } finally {
         await dump.done();
       }
     });
-    return report.result({ flows });
+    return output.finish(report);
   },
 };
 

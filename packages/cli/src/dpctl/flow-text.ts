@@ -11,7 +11,6 @@ import {
   type ParseOptions,
   type TextOptions,
 } from '@etherloom/odp-codec';
-import type { JsonValue } from '../unixctl/protocol.js';
 import type { DpctlOptions } from './command.js';
 
 const NONE = new Uint8Array(0);
@@ -59,22 +58,21 @@ export async function textOptions(dpif: Dpif, options: DpctlOptions): Promise<Te
   return { verbose, portName: (portNo) => names.get(portNo) };
 }
 
-/** A flow as a line of dump-flows, ended, and as JSON. */
-export function describeFlow(
-  { key, mask, actions, stats }: Flow,
-  now: number,
-  options: TextOptions,
-): { readonly line: string; readonly json: JsonValue } {
+/** A flow as a line of dump-flows, ended. */
+export function flowLine({ key, mask, actions, stats }: Flow, now: number, options: TextOptions): string {
   // "ovs" is Open vSwitch's name for the layer that a datapath in user space is.
   const flow = { key, mask, actions, ...codecStats(stats, now), layer: 'ovs' };
-  const json = {
+  return `${formatFlow(options.verbose === true ? { ...flow, ufid: ufidOf(key) } : flow, options)}\n`;
+}
+
+/** A flow as JSON; `ufid` is there when everything is to be told. */
+export function flowJson({ key, mask, actions, stats }: Flow, now: number, options: TextOptions) {
+  return {
+    ...(options.verbose === true && { ufid: ufidOf(key) }),
     match: formatFlowKey(key, mask, options),
     ...statsJson(stats, now),
     actions: formatActions(actions, options),
   };
-  if (options.verbose !== true) return { line: `${formatFlow(flow, options)}\n`, json };
-  const ufid = ufidOf(key);
-  return { line: `${formatFlow({ ...flow, ufid }, options)}\n`, json: { ufid, ...json } };
 }
 
 /** Lets flow texts name ports. */

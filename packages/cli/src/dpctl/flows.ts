@@ -5,7 +5,8 @@ import { OdpError, type ParseOptions, parseActions, parseFlowKey } from '@etherl
 import type { JsonValue } from '../unixctl/protocol.js';
 import { type DpctlCommand, type DpctlOptions, Report } from './command.js';
 import {
-  describeFlow,
+  flowJson,
+  flowLine,
   formatStats,
   portNames,
   quoteSyntaxError,
@@ -144,9 +145,9 @@ const getFlow: DpctlCommand = {
       }
       try {
         const flow = await findFlow(dpif, ufid);
-        const described = describeFlow(flow, await dpif.now(), await textOptions(dpif, options));
-        report.print(described.line);
-        json = described.json;
+        const [now, format] = [await dpif.now(), await textOptions(dpif, options)];
+        report.print(flowLine(flow, now, format));
+        json = flowJson(flow, now, format);
       } catch (error) {
         report.failWith('getting flow', toDpifError(error));
       }

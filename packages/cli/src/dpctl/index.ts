@@ -1,6 +1,12 @@
 /** dpctl: Open vSwitch's datapath control commands over the dpif contract. */
 
-import { type DpctlCommand, type DpctlContext, DpctlError, type DpctlResult } from './command.js';
+import {
+  type DpctlCommand,
+  type DpctlContext,
+  DpctlError,
+  type DpctlResult,
+  type DpctlSink,
+} from './command.js';
 import { DATAPATH_COMMANDS, DUMP_DPS_COMMANDS } from './datapaths.js';
 import { DUMP_FLOWS_COMMANDS } from './dump-flows.js';
 import { FLOW_FILE_COMMANDS } from './flow-files.js';
@@ -17,6 +23,7 @@ export {
   DpctlError,
   type DpctlFailure,
   type DpctlResult,
+  type DpctlSink,
 } from './command.js';
 export { quoteSyntaxError } from './flow-text.js';
 export { DuplicateOptionError, type InterfaceSpec, parseInterface } from './iface.js';
@@ -55,6 +62,7 @@ export async function runDpctl(
   command: DpctlCommand,
   context: DpctlContext,
   argv: readonly string[],
+  sink?: DpctlSink,
 ): Promise<DpctlResult> {
   const { options, args } = splitOptions(argv);
   const wrong = arityError(`dpctl/${command.name}`, args.length, command);
@@ -62,5 +70,5 @@ export async function runDpctl(
     const sentence = `${wrong.replace('dpctl/', '')}: ${command.name} ${command.usage}`;
     throw new DpctlError([{ shape: wrong, sentence, bare: true }]);
   }
-  return command.run(context, args, options);
+  return command.run(context, args, options, sink);
 }

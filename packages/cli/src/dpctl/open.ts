@@ -1,6 +1,14 @@
 /** Opening of datapaths for commands: by name, or the only one there is. */
 
-import { type Dpif, type DpifRegistry, normalizeType, parseName, toDpifError } from '@etherloom/core';
+import {
+  type Dpif,
+  type DpifPort,
+  type DpifRegistry,
+  type Netdev,
+  normalizeType,
+  parseName,
+  toDpifError,
+} from '@etherloom/core';
 import type { DpctlContext, Report } from './command.js';
 
 /** Full names (`type@name`) of all datapaths, sorted. */
@@ -79,4 +87,19 @@ export async function withOptional(
 function fullName(text: string): string {
   const { type, name } = parseName(text);
   return `${normalizeType(type)}@${name}`;
+}
+
+/** What `use` makes of the device of `port`, which every user of the contract opens by name (dpif.h "Ports"). */
+export async function withDevice<T>(
+  context: DpctlContext,
+  dpif: Dpif,
+  { name, type }: Pick<DpifPort, 'name' | 'type'>,
+  use: (netdev: Netdev) => Promise<T>,
+): Promise<T> {
+  const device = await context.netdevs.open(name, context.dpifs.portOpenType(dpif.type, type));
+  try {
+    return await use(device.netdev);
+  } finally {
+    await device.release();
+  }
 }

@@ -1,9 +1,9 @@
 /** dpctl: add-if, del-if, set-if. Each goes on with the next interface after one that failed. */
 
-import { type Dpif, DpifError, type NetdevRef, PORT_NONE, toDpifError } from '@etherloom/core';
+import { type Dpif, type NetdevRef, PORT_NONE, toDpifError } from '@etherloom/core';
 import { type DpctlCommand, type DpctlContext, Report } from './command.js';
 import { DuplicateOptionError, type InterfaceSpec, parseInterface } from './iface.js';
-import { withNamed } from './open.js';
+import { withDevice, withNamed } from './open.js';
 
 /** The type of a port that names none (dpif.h: the default netdev type). */
 const DEFAULT_PORT_TYPE = 'system';
@@ -170,23 +170,20 @@ async function configureInterface(
     return;
   }
   if (Object.keys(spec.options).length === 0) return;
-  const netdev = await context.netdevs.find(name);
-  if (netdev === undefined) {
-    report.failWith(
-      `${name}: failed to open network device`,
-      new DpifError('ENODEV', `the device of port "${name}" is not open here`),
-    );
-    return;
-  }
+  let opened = false;
   try {
-    const config: Record<string, string> = { ...(await netdev.getConfig()) };
-    for (const [key, value] of Object.entries(spec.options)) {
-      if (value === '') delete config[key];
-      else config[key] = value;
-    }
-    await netdev.setConfig(config);
+    await withDevice(context, dpif, port, async (netdev) => {
+      opened = true;
+      const config: Record<string, string> = { ...(await netdev.getConfig()) };
+      for (const [key, value] of Object.entries(spec.options)) {
+        if (value === '') delete config[key];
+        else config[key] = value;
+      }
+      await netdev.setConfig(config);
+    });
   } catch (error) {
-    report.failWith(`${name}: failed to configure network device`, toDpifError(error));
+    const what = opened ? 'failed to configure network device' : 'failed to open network device';
+    report.failWith(`${name}: ${what}`, toDpifError(error));
   }
 }
 

@@ -1,8 +1,8 @@
 /** dpctl: show. What it finds out about a datapath, and Open vSwitch's layout of it. */
 
-import { type Dpif, type NetdevStats, toDpifError } from '@etherloom/core';
+import { type Dpif, type DpifPort, isDpifError, type NetdevStats, toDpifError } from '@etherloom/core';
 import { type DpctlCommand, type DpctlContext, Report } from './command.js';
-import { datapathNames, withNamed } from './open.js';
+import { datapathNames, withDevice, withNamed } from './open.js';
 
 /** One port as `show` reports it. Absent members are unknown, never 0. */
 export type PortView = {
@@ -54,15 +54,16 @@ const show: DpctlCommand = {
 async function viewDatapath(context: DpctlContext, dpif: Dpif): Promise<DatapathView> {
   const { hit, missed, lost, flows, maskHit, masks, cacheHit } = await dpif.getDpStats();
   const ports: PortView[] = [];
-  for await (const { portNo, name, type } of dpif.portDump()) {
-    const netdev = await context.netdevs.find(name);
+  for await (const port of dpif.portDump()) {
+    const { portNo, name, type } = port;
+    const { config, stats } = await viewDevice(context, dpif, port);
     ports.push({
       number: portNo,
       name,
       type,
-      config: { ...(await netdev?.getConfig()) },
+      config,
       drops: { ...(await dpif.portGetDrops(portNo)) },
-      stats: present((await netdev?.getStats()) ?? {}),
+      stats,
     });
   }
   ports.sort((a, b) => a.number - b.number);
@@ -74,6 +75,24 @@ async function viewDatapath(context: DpctlContext, dpif: Dpif): Promise<Datapath
     ...(cacheHit === undefined ? {} : { cache: { hit: cacheHit } }),
     ports,
   };
+}
+
+/** What there is to know of the device of a port; nothing when it cannot be opened. */
+async function viewDevice(
+  context: DpctlContext,
+  dpif: Dpif,
+  port: DpifPort,
+): Promise<Pick<PortView, 'config' | 'stats'>> {
+  try {
+    return await withDevice(context, dpif, port, async (netdev) => ({
+      config: { ...(await netdev.getConfig()) },
+      stats: present(await netdev.getStats()),
+    }));
+  } catch (error) {
+    // Of another kind than the datapath's own types, or gone meanwhile. A lost connection says so with the next port or drops.
+    if (!isDpifError(error)) throw error;
+    return { config: {}, stats: {} };
+  }
 }
 
 /** Without the members that are there but undefined: JSON has none. */
