@@ -113,7 +113,7 @@ export class Daemon {
     const dpifs = new DpifRegistry();
     const clock = new Clock();
     registerDatapaths(dpifs, netdevs, clock, config.dummy);
-    const runDir = await RunDir.claim(config.runDir);
+    const runDir = RunDir.claim(config.runDir);
     try {
       const log = await orUserError(
         `the log ${runDir.log} cannot be written`,

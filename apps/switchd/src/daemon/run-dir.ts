@@ -3,14 +3,13 @@
  * names by which ovs-appctl and `etherloom` find them. One daemon per directory.
  */
 
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UserError } from '../user-error.js';
+import { Pidfile } from './pidfile.js';
 
 /** Only its owner may enter: whoever reaches the control socket controls the switch. */
 const DIR_MODE = 0o700;
-const FILE_MODE = 0o600;
 /** Bytes that fit sun_path with its terminator (unix(7)). Node cuts off what is longer, without a word. */
 const MAX_SOCKET_PATH = 107;
 
@@ -22,6 +21,7 @@ export class RunDir {
   /** The outermost directory that `claim` had to make. */
   readonly #made: string | undefined;
   readonly #logIsNew: boolean;
+  #claimed: Pidfile | undefined;
   /** Also when the process ends by an error that nobody foresaw. */
   readonly #atExit = (): void => this.release();
 
@@ -38,7 +38,7 @@ export class RunDir {
    * Takes the directory for this process, making it where it is missing. What a dead daemon left is cleaned up; a
    * living one makes it throw a `UserError`, as does everything that cannot be written.
    */
-  static async claim(directory: string): Promise<RunDir> {
+  static claim(directory: string): RunDir {
     const path = resolve(directory);
     const excess = Buffer.byteLength(socketPath(path, process.pid)) - MAX_SOCKET_PATH;
     if (excess > 0) {
@@ -54,7 +54,7 @@ export class RunDir {
     }
     const runDir = new RunDir(path, made);
     try {
-      await runDir.#writePidfile();
+      runDir.#claimPidfile();
     } catch (error) {
       runDir.#removeMade();
       throw error;
@@ -62,39 +62,28 @@ export class RunDir {
     return runDir;
   }
 
-  async #writePidfile(): Promise<void> {
-    // A second try after a dead daemon's pidfile is gone; a third daemon that starts meanwhile wins.
-    for (let attempt = 0; ; attempt++) {
-      try {
-        writeFileSync(this.pidfile, `${process.pid}\n`, { flag: 'wx', mode: FILE_MODE });
-        process.once('exit', this.#atExit);
-        return;
-      } catch (error) {
-        if (codeOf(error) !== 'EEXIST' || attempt > 0) throw cannot('be written to', this.path, error);
-      }
-      await this.#removeDead();
+  #claimPidfile(): void {
+    let claimed: Pidfile | number;
+    try {
+      claimed = Pidfile.claim(this.pidfile);
+    } catch (error) {
+      throw error instanceof UserError ? error : cannot('be written to', this.path, error);
     }
-  }
-
-  async #removeDead(): Promise<void> {
-    const pid = readPid(this.pidfile);
-    const socket = socketPath(this.path, pid);
-    // A process id may have been given to another program since: only a daemon answers at its socket.
-    if (isAlive(pid) && (await answers(socket))) {
+    if (typeof claimed === 'number') {
       throw new UserError(
-        `switchd runs in ${this.path} already (process ${pid}); stop it with "etherloom exit --run-dir ${this.path}" or choose another --run-dir`,
+        `switchd runs in ${this.path} already (process ${claimed}); stop it with "etherloom exit --run-dir ${this.path}" or choose another --run-dir`,
       );
     }
-    rmSync(socket, { force: true });
-    rmSync(this.pidfile, { force: true });
+    this.#claimed = claimed;
+    process.once('exit', this.#atExit);
+    if (!Number.isNaN(claimed.dead)) rmSync(socketPath(this.path, claimed.dead), { force: true });
   }
 
   /** Removes pidfile and socket; the log stays. Idempotent. */
   release(): void {
     process.off('exit', this.#atExit);
     rmSync(this.socket, { force: true });
-    // Unless the next daemon has written its own meanwhile.
-    if (readPid(this.pidfile) === process.pid) rmSync(this.pidfile, { force: true });
+    this.#claimed?.release();
   }
 
   /** After a start that failed: also removes the log and the directories, where they are this start's own. */
@@ -120,16 +109,6 @@ export class RunDir {
 
 const socketPath = (directory: string, pid: number): string => join(directory, `switchd.${pid}.ctl`);
 
-/** NaN for a pidfile that is gone or holds anything but a number. */
-function readPid(pidfile: string): number {
-  try {
-    const text = readFileSync(pidfile, 'utf8').trim();
-    return text === '' ? Number.NaN : Number(text);
-  } catch {
-    return Number.NaN;
-  }
-}
-
 const codeOf = (error: unknown): unknown =>
   error instanceof Error && 'code' in error ? error.code : undefined;
 
@@ -137,27 +116,3 @@ const cannot = (what: string, path: string, error: unknown): UserError =>
   new UserError(
     `run directory ${path} cannot ${what} (${codeOf(error) ?? error}); choose another with --run-dir or run switchd as root`,
   );
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // It lives, but belongs to another user.
-    return codeOf(error) === 'EPERM';
-  }
-}
-
-/** Whether something listens at a Unix socket. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(path);
-    const finish = (answer: boolean): void => {
-      socket.destroy();
-      done(answer);
-    };
-    socket.once('connect', () => finish(true));
-    socket.once('error', () => finish(false));
-  });
-}
