@@ -6,6 +6,7 @@
 export * from './dpctl/index.js';
 export { main as etherloom, type Streams } from './etherloom/main.js';
 export type { Screen } from './etherloom/render.js';
+export { DEFAULT_RUN_DIR, defaultRunDir } from './etherloom/target.js';
 export { type FdbEntry, formatFdb } from './fdb.js';
 export { JsonShapeError } from './json.js';
 export * from './remote/index.js';

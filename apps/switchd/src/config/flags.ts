@@ -1,9 +1,9 @@
 /** The command line of switchd. */
 
 import { parseArgs } from 'node:util';
-import { DuplicateOptionError, parseInterface } from '@etherloom/cli';
+import { DEFAULT_RUN_DIR, DuplicateOptionError, parseInterface } from '@etherloom/cli';
 import { UserError } from '../user-error.js';
-import { type ConfigInput, DEFAULT_RUN_DIR, LOG_LEVELS } from './schema.js';
+import { type ConfigInput, LOG_LEVELS } from './schema.js';
 
 export interface Flags {
   readonly help: boolean;
@@ -123,7 +123,7 @@ Options:
   --port PORT           give the datapath before it a port: NAME,type=TYPE[,port_no=N][,OPTION=VALUE]...
   --config FILE         read the configuration from a YAML or JSON file; flags override it
   --no-config           start without a datapath; "etherloom add-dp" makes them later
-  --run-dir DIR         directory of the pidfile, the control socket and the log (default ${DEFAULT_RUN_DIR})
+  --run-dir DIR         directory of the pidfile, the control socket and the log (default $OVS_RUNDIR, else ${DEFAULT_RUN_DIR})
   --dummy               for tests: datapaths and devices in memory, on a clock that can be stopped (see the README)
   --log-level LEVEL     ${LOG_LEVELS.join(', ')} (default info)
   --log-stderr          write the log to standard error too (the default on a terminal)

@@ -1,9 +1,9 @@
 /** The shape of switchd's configuration. One schema: what it accepts is what the README documents. */
 
+import { defaultRunDir } from '@etherloom/cli';
 import { z } from 'zod';
 import { LEARNING_DEFAULTS } from '../learning/planner.js';
 
-export const DEFAULT_RUN_DIR = '/run/etherloom';
 /** The I/O drivers that come with Etherloom. */
 export const DEFAULT_DRIVERS = [
   '@etherloom/netdev-tap',
@@ -45,7 +45,7 @@ const learning = z.strictObject({
 
 export const configSchema = z
   .strictObject({
-    runDir: name.default(DEFAULT_RUN_DIR),
+    runDir: name.default(() => defaultRunDir()),
     logLevel: z.enum(LOG_LEVELS).default('info'),
     drivers: z.array(name).default(DEFAULT_DRIVERS),
     /** For tests: "dummy" datapaths and devices as Open vSwitch's `--enable-dummy` has them, on a clock that can be stopped. */

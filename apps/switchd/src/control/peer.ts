@@ -31,6 +31,8 @@ export interface PeerHost {
   command(name: string): ControlCommand | undefined;
   /** A request came. */
   received(): void;
+  /** A reply left as a whole. */
+  replied(): void;
   /** The connection is gone, and everything that was under way for it has ended. */
   closed(): void;
 }
@@ -139,7 +141,11 @@ export class Peer {
       const text = this.#connection.errors === 'ovs' ? ended(message) : message;
       return this.#reply(id, { error: error instanceof ControlError ? error.json : text });
     }
-    if (stream.begun) return stream.end();
+    if (stream.begun) {
+      await stream.end();
+      this.#host.replied();
+      return;
+    }
     const { text, json } = answer;
     // Set-options itself answers in the format that it sets.
     if (this.#connection.format === 'text') return this.#reply(id, { result: ended(text) });
@@ -147,8 +153,12 @@ export class Peer {
     return this.#reply(id, { result: json === undefined ? { 'reply-format': 'plain', reply: text } : json });
   }
 
-  #reply(id: JsonValue, { result = null, error = null }: { result?: JsonValue; error?: JsonValue }) {
-    return this.#write(JSON.stringify({ id, result, error }));
+  async #reply(
+    id: JsonValue,
+    { result = null, error = null }: { result?: JsonValue; error?: JsonValue },
+  ): Promise<void> {
+    await this.#write(JSON.stringify({ id, result, error }));
+    this.#host.replied();
   }
 
   /** Resolves when the peer's kernel has taken the bytes; rejects when the peer is gone or too slow. */

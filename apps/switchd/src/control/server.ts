@@ -15,6 +15,7 @@ export class ControlServer {
   /** Oldest activity first. */
   readonly #peers = new Set<Peer>();
   #received = 0;
+  #replied = 0;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -33,6 +34,11 @@ export class ControlServer {
   /** Requests received so far. */
   get received(): number {
     return this.#received;
+  }
+
+  /** Requests answered so far. */
+  get replied(): number {
+    return this.#replied;
   }
 
   /** Listens at `path`. The caller's umask decides who may connect. */
@@ -74,6 +80,9 @@ export class ControlServer {
         this.#received++;
         this.#peers.delete(peer);
         this.#peers.add(peer);
+      },
+      replied: () => {
+        this.#replied++;
       },
       closed: () => this.#peers.delete(peer),
     });

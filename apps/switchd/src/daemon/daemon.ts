@@ -5,9 +5,12 @@ import { createUserspaceProvider } from '@etherloom/dpif-userspace';
 import { DummyProvider } from '@etherloom/netdev-dummy';
 import type { Config } from '../config/schema.js';
 import { builtinCommands } from '../control/builtin.js';
+import { Coverage, coverageCommands } from '../control/coverage.js';
 import { dpctlCommands } from '../control/dpctl.js';
 import { fdbCommands } from '../control/fdb.js';
+import { featureCommands } from '../control/features.js';
 import { netdevDummyCommands } from '../control/netdev-dummy.js';
+import { mainThread, pmdCommands } from '../control/pmd.js';
 import { remoteCommands } from '../control/remote/commands.js';
 import { ControlServer } from '../control/server.js';
 import { statusCommands } from '../control/status.js';
@@ -64,6 +67,7 @@ export class Daemon {
   readonly #log: Logger;
   readonly #control: ControlServer;
   readonly #datapaths: Datapaths;
+  readonly #coverage: Coverage;
   #undone: Promise<void> | undefined;
   #announceStop: () => void = () => {};
   /** Resolves when the daemon has stopped, whoever asked for it. */
@@ -90,6 +94,11 @@ export class Daemon {
       defaultClient: dummy ? 'none' : 'learning',
     });
     this.#control = new ControlServer(this.#log);
+    const context = { dpifs, netdevs };
+    this.#coverage = new Coverage({
+      context,
+      own: () => ({ unixctl_received: this.#control.received, unixctl_replied: this.#control.replied }),
+    });
     const exit = async (): Promise<void> => {
       await this.#undo();
       // The reply leaves first: stop() cuts the connections.
@@ -97,12 +106,15 @@ export class Daemon {
     };
     this.#control.register([
       ...builtinCommands({ version: init.version, commands: () => this.#control.commands(), exit }),
-      ...dpctlCommands({ dpifs, netdevs }, () => this.#datapaths.sync()),
-      ...remoteCommands({ dpifs, netdevs }, this.#datapaths),
+      ...dpctlCommands(context, () => this.#datapaths.sync()),
+      ...remoteCommands(context, this.#datapaths),
       ...fdbCommands(this.#datapaths),
-      ...statusCommands({ dpifs, netdevs }, this.#datapaths),
+      ...statusCommands(context, this.#datapaths),
+      ...featureCommands(context),
+      ...pmdCommands(context, mainThread(context)),
+      ...coverageCommands(this.#coverage),
       ...vlogCommands(log),
-      ...(dummy ? [...timeCommands(clock), ...netdevDummyCommands({ dpifs, netdevs })] : []),
+      ...(dummy ? [...timeCommands(clock), ...netdevDummyCommands(context)] : []),
     ]);
   }
 
@@ -165,6 +177,7 @@ export class Daemon {
   #undo(): Promise<void> {
     this.#undone ??= (async () => {
       this.#log.info('switchd is stopping');
+      this.#coverage.close();
       await this.#datapaths.close();
       this.#runDir.release();
     })();

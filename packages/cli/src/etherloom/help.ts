@@ -7,7 +7,7 @@ export const GLOBAL_OPTIONS: readonly (CliOption & { readonly value?: string })[
   {
     name: 'run-dir',
     value: 'DIR',
-    help: `directory of the daemon's pidfile and socket (default ${DEFAULT_RUN_DIR})`,
+    help: `directory of the daemon's pidfile and socket (default $OVS_RUNDIR, else ${DEFAULT_RUN_DIR})`,
   },
   { name: 'socket', value: 'PATH', help: "the daemon's control socket itself" },
   { name: 'json', help: 'print JSON, one stable object per command' },

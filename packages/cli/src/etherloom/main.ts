@@ -10,7 +10,7 @@ import { type CliCommand, COMMANDS } from './commands.js';
 import { CliError, EXIT_SERVER, EXIT_USAGE } from './errors.js';
 import { commandHelp, GLOBAL_OPTIONS, generalHelp } from './help.js';
 import type { Screen } from './render.js';
-import { connectDaemon, DEFAULT_RUN_DIR } from './target.js';
+import { connectDaemon, defaultRunDir } from './target.js';
 
 /** The datapath type that `add-dp` means when none is given: the one that runs in user space. */
 const NEW_DATAPATH_TYPE = 'netdev';
@@ -55,7 +55,7 @@ async function run(argv: readonly string[], streams: Streams): Promise<void> {
   check(command, options, args);
   const client = await connectDaemon({
     ...(options.get('socket') === undefined ? {} : { socket: options.get('socket')! }),
-    runDir: options.get('run-dir') ?? DEFAULT_RUN_DIR,
+    runDir: options.get('run-dir') ?? defaultRunDir(),
   });
   try {
     streams.out(await ask(client, command, options, args, streams.screen));

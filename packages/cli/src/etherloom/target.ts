@@ -6,6 +6,10 @@ import { UnixctlClient, UnixctlConnectionError } from '../unixctl/client.js';
 import { CliError } from './errors.js';
 
 export const DEFAULT_RUN_DIR = '/run/etherloom';
+
+/** The run directory when nobody says which: that of Open vSwitch's tools, where they are told one. */
+export const defaultRunDir = (): string => process.env.OVS_RUNDIR || DEFAULT_RUN_DIR;
+
 /** Name of the daemon in its pidfile and socket: `switchd.pid` and `switchd.PID.ctl`. */
 const DAEMON = 'switchd';
 
