@@ -15,11 +15,14 @@ export class RemoteBench {
   readonly daemon = new DaemonBench();
   /** The control socket. */
   path = '';
+  /** The daemon's process. */
+  pid = 0;
 
   async start(): Promise<void> {
     const file = join(this.daemon.root, 'switch.json');
     writeFileSync(file, JSON.stringify({ dummy: true, drivers: [DRIVER] }));
     const { child } = await this.daemon.running('--config', file);
+    this.pid = child.pid ?? 0;
     this.path = join(this.daemon.runDir, `switchd.${child.pid}.ctl`);
   }
 

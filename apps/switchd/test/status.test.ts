@@ -58,6 +58,63 @@ describe('status commands', () => {
   });
 });
 
+describe('what a datapath can do', () => {
+  it('is found out without a trace in its flows', async () => {
+    const text = await ask('dpif/show-dp-features', 'br0');
+    const features = new Map(
+      text.split('\n').map((line): [string, string] => [line.split(': ')[0]!, line.split(': ')[1]!]),
+    );
+    expect(features.get('Masked set action')).toBe('Yes');
+    expect(features.get('Sample nesting')).toBe('10');
+    expect(features.get('Max VLAN headers')).toBe('2');
+    expect(features.get('CT orig tuple for IPv6')).toBe('Yes');
+    // Taken in a flow, and then not done.
+    expect(features.get('Optimized Balance TCP mode')).toBe('No');
+    expect(await ask('dpctl/dump-flows')).toBe('');
+    await expect(ask('dpif/show-dp-features', 'br1')).rejects.toThrow('no such bridge\n');
+  });
+});
+
+describe('counters', () => {
+  it('of events have totals and rates, and those that never happened are numbered', async () => {
+    await converse();
+    const lines = (await ask('coverage/show')).split('\n');
+    expect(lines[0]).toMatch(
+      /^Event coverage, avg rate over last: 5 seconds, last minute, last hour, {2}hash=[0-9a-f]{8}:$/,
+    );
+    expect(lines).toContainEqual(
+      expect.stringMatching(
+        /^datapath_miss {12}[ 0-9]{2}\d\.\d\/sec {5}\d\.\d{3}\/sec {8}\d\.\d{4}\/sec {3}total: 2$/,
+      ),
+    );
+    expect(lines.at(-2)).toMatch(/^\d+ events never hit$/);
+    expect(await ask('coverage/read-counter', 'datapath_miss')).toBe('2\n');
+    expect(await ask('coverage/read-counter', 'datapath_drop_tx_full')).toBe('0\n');
+    await expect(ask('coverage/read-counter', 'nosuch')).rejects.toThrow('No such counter\n');
+    // What a datapath counted stays when it goes.
+    await ask('dpctl/del-dp', 'dummy@br0');
+    expect(await ask('coverage/read-counter', 'datapath_miss')).toBe('2\n');
+  });
+
+  it('of the main thread are cleared without touching those of the datapath', async () => {
+    await converse();
+    const line = async (name: string, ...args: string[]): Promise<string | undefined> =>
+      (await ask('dpif-netdev/pmd-stats-show', ...args)).split('\n').find((text) => text.includes(name));
+    expect(await line('main')).toBe('main thread:');
+    expect(await line('packets received')).toBe('  packets received: 2');
+    expect(await line('success upcall', 'br0')).toBe('  miss with success upcall: 2');
+    expect(await ask('dpif-netdev/pmd-stats-show', '-pmd', '3')).toBe('');
+    expect(await ask('dpif-netdev/pmd-perf-show')).toContain(
+      '  Datapath passes:               2  (1.00 passes/pkt)\n',
+    );
+    await ask('dpif-netdev/pmd-stats-clear');
+    expect(await line('packets received')).toBe('  packets received: 0');
+    expect(await ask('dpctl/show')).toContain('missed:2');
+    await ask('dpctl/add-dp', 'dummy@br1');
+    await expect(ask('dpif-netdev/pmd-stats-show')).rejects.toThrow('please specify an existing datapath\n');
+  });
+});
+
 describe('fdb', () => {
   it('takes static entries, which packets cannot move, and counts what happens', async () => {
     await ask('fdb/add', 'br0', 'p2', '0', '02:00:00:00:00:0A');

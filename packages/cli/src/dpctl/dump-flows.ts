@@ -11,7 +11,8 @@ import { withOptional } from './open.js';
 /** Flows taken from a dump at a time. */
 const DUMP_BATCH = 256;
 
-/** Lets whatever else waits on the event loop run: a dump of a full table takes a second or more, packets must not wait for it. */
+/** Milliseconds of formatting after which whatever else waits on the event loop has its turn: packets must not wait for a dump. */
+const SLICE_MS = 4;
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The kinds of flows that `type=` knows; ours are the ones that a datapath in user space executes itself. */
@@ -142,6 +143,7 @@ const dumpFlows: DpctlCommand = {
       if (selectsOurs(report, selection) !== true) return;
       const format = await textOptions(dpif, options);
       const dump = dpif.flowDump();
+      let since = performance.now();
       try {
         for (;;) {
           const [batch, now] = await Promise.all([dump.next(DUMP_BATCH), dpif.now()]);
@@ -149,9 +151,11 @@ const dumpFlows: DpctlCommand = {
           for (const flow of batch) {
             if (filter !== undefined && !passes(flow, filter)) continue;
             output.add(flow, now, format, pmd === undefined ? title : '');
+            if (performance.now() - since < SLICE_MS) continue;
+            await output.flush();
+            await breathe();
+            since = performance.now();
           }
-          await output.flush();
-          await breathe();
         }
       } catch (error) {
         // Not from the contract: nobody takes the output any more.

@@ -35,6 +35,8 @@ interface Waiting {
 
 /** How long a request may take by default, in milliseconds: a dump of a full flow table takes a few seconds. */
 const DEFAULT_TIMEOUT = 60_000;
+const CONNECT_ATTEMPTS = 50;
+const CONNECT_PAUSE = 50;
 
 /** One connection. Requests may overlap; the server answers them in order, but for those that wait for something. */
 export class UnixctlClient {
@@ -68,7 +70,20 @@ export class UnixctlClient {
   }
 
   /** Connects to the socket at `path`. Rejects with a `UnixctlConnectionError`. */
-  static connect(path: string): Promise<UnixctlClient> {
+  static async connect(path: string): Promise<UnixctlClient> {
+    // EAGAIN: more wait to be accepted than the kernel lets. That passes.
+    for (let attempt = 0; attempt < CONNECT_ATTEMPTS; attempt++) {
+      try {
+        return await UnixctlClient.#connect(path);
+      } catch (error) {
+        if (!(error instanceof UnixctlConnectionError && error.code === 'EAGAIN')) throw error;
+        await new Promise((resolve) => setTimeout(resolve, CONNECT_PAUSE));
+      }
+    }
+    return UnixctlClient.#connect(path);
+  }
+
+  static #connect(path: string): Promise<UnixctlClient> {
     return new Promise((resolve, reject) => {
       const socket = connect(path);
       const failed = (error: NodeJS.ErrnoException): void => {

@@ -12,6 +12,9 @@ const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 
+/** Levels of nesting, as in Open vSwitch: what is deeper would use up the stack of whoever walks it. */
+const MAX_DEPTH = 1000;
+
 const isSpace = (byte: number): boolean => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
 
 /**
@@ -59,7 +62,8 @@ export class JsonSplitter {
       } else if (byte === QUOTE) {
         this.#inString = true;
       } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-        this.#depth++;
+        if (++this.#depth > MAX_DEPTH)
+          throw this.#fail(`a message is nested deeper than ${MAX_DEPTH} levels`);
       } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
         if (--this.#depth === 0) {
           this.#keep(chunk.subarray(start, i + 1));
