@@ -1,6 +1,6 @@
 /**
  * `npm run fuzz -- [TARGET...] [--minutes N] [--seed N] [--save] [--list]`: coverage-guided fuzzing of the codec,
- * extraction and execution. Exit status: 0 when nothing was found, 1 when something was, 2 for a wrong command line.
+ * extraction and execution, and fuzzing of the control socket. Exit status: 0 when nothing was found, 1 when something was, 2 for a wrong command line.
  */
 
 import { parseArgs } from 'node:util';
@@ -9,9 +9,10 @@ import { Coverage } from './coverage.js';
 import { type Failure, Fuzzer, tryInput } from './fuzzer.js';
 import { minimize } from './minimize.js';
 import { Random } from './random.js';
+import { ServiceFuzzer } from './service/service.js';
 import { readInputs, readVectors, writeCorpus, writeFinding } from './store.js';
 import { describeInput, type Target } from './target.js';
-import { TARGETS, type TargetEntry } from './targets/index.js';
+import { type ServiceEntry, TARGETS, type TargetEntry } from './targets/index.js';
 
 const PACKAGES = new URL('../../../packages/', import.meta.url).href;
 const REPORT_SECONDS = 10;
@@ -28,7 +29,7 @@ Targets: ${TARGETS.map(({ name }) => name).join(', ')}; default: all.`;
 class UsageError extends Error {}
 
 interface Arguments {
-  readonly targets: readonly TargetEntry[];
+  readonly targets: readonly (TargetEntry | ServiceEntry)[];
   readonly minutes: number;
   readonly seed: number;
   readonly save: boolean;
@@ -115,6 +116,38 @@ async function fuzz(
   return failure === undefined;
 }
 
+/** Fuzzes a program from outside; true when nothing was found. */
+async function fuzzService(entry: ServiceEntry, { minutes, seed }: Arguments): Promise<boolean> {
+  const { name } = entry;
+  const service = await entry.loadService();
+  console.log(`${name}: seed ${seed}`);
+  await service.start();
+  try {
+    const fuzzer = new ServiceFuzzer(service, new Random(seed));
+    const start = Date.now();
+    const state = (): string => `${fuzzer.runs} runs, ${fuzzer.answers} kinds of answers`;
+    let reported = start;
+    const failure = await fuzzer.run(() => {
+      const now = Date.now();
+      if (now - reported >= REPORT_SECONDS * 1000) {
+        reported = now;
+        console.error(`  ${state()}`);
+      }
+      return now - start >= minutes * 60_000;
+    });
+    console.log(`${name}: ${state()}${failure === undefined ? ', nothing found' : ''}`);
+    if (failure === undefined) return true;
+    const { input, error } = failure;
+    const file = writeFinding(name, service, input, error.stack ?? error.message);
+    console.log(
+      `${name}: FINDING, written to ${file}\n${describeInput(service.parts, input)}\n${error.stack}`,
+    );
+    return false;
+  } finally {
+    await service.stop();
+  }
+}
+
 function report(name: string, target: Target, { input, error }: Failure): void {
   console.error(`  found something: ${error.message.split('\n', 1)[0]}; making it smaller ...`);
   const small = minimize(target, input, error);
@@ -129,7 +162,10 @@ async function main(): Promise<number> {
   // Before any target is loaded: only what is compiled from now on is counted.
   const coverage = new Coverage((url) => url.startsWith(PACKAGES));
   let found = false;
-  for (const entry of todo.targets) if (!(await fuzz(entry, coverage, todo))) found = true;
+  for (const entry of todo.targets) {
+    const clean = 'load' in entry ? await fuzz(entry, coverage, todo) : await fuzzService(entry, todo);
+    if (!clean) found = true;
+  }
   coverage.stop();
   return found ? 1 : 0;
 }

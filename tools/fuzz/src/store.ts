@@ -52,7 +52,12 @@ export function writeCorpus(name: string, inputs: readonly Input[]): void {
 }
 
 /** Writes a finding down; returns the file. */
-export function writeFinding(name: string, target: Target, input: Input, stack: string): string {
+export function writeFinding(
+  name: string,
+  target: Pick<Target, 'parts'>,
+  input: Input,
+  stack: string,
+): string {
   mkdirSync(FINDINGS, { recursive: true });
   const id = createHash('sha256').update(input.map(toHex).join()).digest('hex').slice(0, 10);
   const file = `${FINDINGS}/${name}-${id}.json`;

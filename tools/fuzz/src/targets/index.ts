@@ -3,6 +3,7 @@
  * what is compiled after it was started.
  */
 
+import type { Service } from '../service/service.js';
 import type { Target } from '../target.js';
 
 export interface TargetEntry {
@@ -12,7 +13,14 @@ export interface TargetEntry {
   load(): Promise<Target>;
 }
 
-export const TARGETS: readonly TargetEntry[] = [
+/** A program that is fuzzed from outside. */
+export interface ServiceEntry {
+  readonly name: string;
+  readonly about: string;
+  loadService(): Promise<Service>;
+}
+
+export const TARGETS: readonly (TargetEntry | ServiceEntry)[] = [
   {
     name: 'key-bytes',
     about: 'keys and masks as bytes: unpacked, packed, printed, as models',
@@ -47,5 +55,10 @@ export const TARGETS: readonly TargetEntry[] = [
     name: 'execute',
     about: 'actions on frames: no throw, no leak, nothing touched outside the packet',
     load: async () => (await import('./execute.js')).execute,
+  },
+  {
+    name: 'control',
+    about: 'the control socket of a running switchd: no crash, no leak, others are answered',
+    loadService: async () => new (await import('../service/control.js')).ControlService(),
   },
 ];
