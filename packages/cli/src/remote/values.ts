@@ -70,6 +70,7 @@ export const DP_STATS = struct<DpStats>({
   maskHit: optional(NUMBER),
   masks: optional(NUMBER),
   cacheHit: optional(NUMBER),
+  refused: optional(NUMBER),
 });
 
 const FLOW_STATS = struct<FlowStats>({ packets: NUMBER, bytes: NUMBER, used: NUMBER, tcpFlags: NUMBER });
@@ -91,6 +92,7 @@ const OPS = {
     packet: BYTES,
     actions: BYTES,
     metadata: optional(BYTES),
+    needsHelp: optional(BOOLEAN),
   }),
 };
 
