@@ -26,6 +26,7 @@ export const DROP_PORT_DELETED = 17;
 export const DROP_NO_HEADROOM = 18;
 export const DROP_RX_FAULT = 19;
 export const DROP_TX_NOT_ETHERNET = 20;
+export const DROP_BAD_OFFLOAD = 21;
 
 export interface DropReason {
   /** Identifier in JSON and metrics. */
@@ -56,6 +57,10 @@ export const DROP_REASONS: readonly DropReason[] = [
   { code: 'no_headroom', sentence: 'the packet buffer has no room in front for another header' },
   { code: 'rx_fault', sentence: 'a fault-injection decorator dropped the received frame' },
   { code: 'tx_not_ethernet', sentence: 'the packet had no Ethernet header when it was to leave' },
+  {
+    code: 'bad_offload',
+    sentence: 'checksum or segmentation metadata do not fit the packet that they came with',
+  },
 ];
 
 export const DROP_REASON_COUNT = DROP_REASONS.length;

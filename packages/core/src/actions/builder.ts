@@ -17,6 +17,8 @@ export class ProgramBuilder {
   /** Whether something compiled so far may change bytes of the packet, or its metadata. */
   changesBytes = false;
   changesMetadata = false;
+  /** See `ActionProgram`. */
+  needsResolved = false;
 
   /** Appends words; returns where the first of them is. */
   emit(...words: number[]): number {

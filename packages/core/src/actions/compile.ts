@@ -52,6 +52,7 @@ export function compileActions(actions: Uint8Array): ActionProgram {
     outputsOnly: outputsOf(out.code),
     modifies: out.changesBytes,
     changesMetadata: out.changesMetadata,
+    needsResolved: out.needsResolved,
   };
 }
 
@@ -132,11 +133,13 @@ function compileAction(
       break;
     case ACTION_ATTR.POP_MPLS:
       exactly(name, payload, 2);
+      out.needsResolved = true;
       out.change(change.OP_POP_MPLS, net16(payload));
       break;
     case ACTION_ATTR.TRUNC:
       exactly(name, payload, 4);
       // Never into the Ethernet header. No packet has 2 ** 31 bytes, so all longer ones are the same to the signed word.
+      out.needsResolved = true;
       out.emit(op.OP_TRUNC, Math.min(Math.max(host32(payload), ETH_HEADER), 0x7fff_ffff));
       break;
     case ACTION_ATTR.PUSH_ETH:
@@ -162,6 +165,7 @@ function compileAction(
       break;
     case ACTION_ATTR.POP_NSH:
       exactly(name, payload, 0);
+      out.needsResolved = true;
       out.change(change.OP_POP_NSH);
       break;
     case ACTION_ATTR.CLONE: {
@@ -202,6 +206,7 @@ function nested(out: ProgramBuilder, at: number, compile: () => void): void {
 function extension(out: ProgramBuilder, type: number, payload: Uint8Array, attribute: Uint8Array): void {
   // Conntrack, tunnels and whatever a host adds may rewrite headers and metadata alike.
   out.changesMetadata = true;
+  out.needsResolved = true;
   out.change(op.OP_EXTENSION, out.extensions.push({ type, payload, attribute }) - 1);
 }
 
@@ -305,6 +310,7 @@ function compilePushMpls(out: ProgramBuilder, name: string, type: number, payloa
     return;
   }
   const inside = type === ACTION_ATTR.PUSH_MPLS || (host16(payload, 6) & MPLS_L3) !== 0;
+  out.needsResolved = true;
   out.push(MPLS_ENTRY, inside ? change.OP_PUSH_MPLS : change.OP_ADD_MPLS, ethType, net32(payload));
 }
 
@@ -339,5 +345,6 @@ function compilePushNsh(out: ProgramBuilder, payload: Uint8Array): void {
   const flagsTtlLength = ((base[0]! & 3) << 12) | ((base[1]! & 0x3f) << 6) | words;
   const header = [(flagsTtlLength << 16) | (base[2]! << 8) | base[3]!, net32(base, 4)];
   for (let at = 0; at < metadata.length; at += 4) header.push(net32(metadata, at));
+  out.needsResolved = true;
   out.push(words * 4, change.OP_PUSH_NSH, words, ...header);
 }

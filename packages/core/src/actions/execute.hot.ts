@@ -27,7 +27,7 @@ import {
   LAYER_L4,
   LAYER_WORDS,
 } from '../flow/extract.hot.js';
-import { MAX_PACKET } from '../packet/arena.js';
+import { MAX_PACKET, MAX_SUPER_PACKET } from '../packet/arena.js';
 import { OFFLOAD_GSO, type PacketBatch } from '../packet/batch.hot.js';
 import type { FramePool } from '../packet/frame-pool.hot.js';
 import { PacketState } from '../packet/modify.hot.js';
@@ -282,7 +282,9 @@ export class ActionExecutor {
   #own(room: number): number {
     const p = this.packet;
     const { arena } = p;
-    if (p.length + room > MAX_PACKET) return DROP_NO_HEADROOM;
+    if (p.length + room > ((p.offload & OFFLOAD_GSO) === 0 ? MAX_PACKET : MAX_SUPER_PACKET)) {
+      return DROP_NO_HEADROOM;
+    }
     const fits = room === 0 || p.data - room >= arena.frameStart(arena.frameIndex(p.data));
     if (fits && !this.#pool.isShared(p.data)) return -1;
     const copy = this.#pool.allocFor(p.length);

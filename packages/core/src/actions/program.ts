@@ -41,6 +41,11 @@ export interface ActionProgram {
   readonly modifies: boolean;
   /** Whether one may change its metadata. */
   readonly changesMetadata: boolean;
+  /**
+   * Whether it is to run on resolved packets only (OFFLOAD_UNFINISHED): it truncates, or pushes or pops what no device
+   * segments behind (MPLS, NSH), or leaves the packet to an extension.
+   */
+  readonly needsResolved: boolean;
 }
 
 /** {@link ExecuteHost.extension}: go on with the next action. */

@@ -20,6 +20,11 @@ export const SMALL_FRAME_ROOM = SMALL_FRAME_SIZE - FRAME_HEADROOM;
 export const LARGE_FRAME_SIZE = 69_632;
 /** Longest packet that the datapath handles, in bytes. */
 export const MAX_PACKET = 65_535;
+/**
+ * Longest super-packet (one with an OFFLOAD_GSO_* bit), which never leaves in one piece: an IP packet of 65,535 bytes
+ * and what stands in front of it. With a byte more it still fits a large frame behind the headroom.
+ */
+export const MAX_SUPER_PACKET = MAX_PACKET + 128;
 const PAGE = 4096;
 const WASM_PAGE = 65_536;
 

@@ -11,13 +11,18 @@ export const BATCH_SIZE = 32;
 export const OFFLOAD_CSUM_PARTIAL = 1;
 /** Someone already verified the L4 checksum. */
 export const OFFLOAD_CSUM_VALID = 2;
-/** A super-packet to be segmented into `gsoSize` payloads; exactly one of these bits. */
+/**
+ * A super-packet to be segmented into `gsoSize` payloads; exactly one of these bits, and OFFLOAD_CSUM_PARTIAL with it.
+ * UDP is datagrams of their own (UDP_SEGMENT of udp(7)), not IP fragments.
+ */
 export const OFFLOAD_GSO_TCP4 = 4;
 export const OFFLOAD_GSO_TCP6 = 8;
 export const OFFLOAD_GSO_UDP = 16;
 /** With a TCP bit: CWR handling of segments (virtio's ECN bit). */
 export const OFFLOAD_GSO_ECN = 32;
 export const OFFLOAD_GSO = OFFLOAD_GSO_TCP4 | OFFLOAD_GSO_TCP6 | OFFLOAD_GSO_UDP;
+/** What is left to do on a packet before it can be on a wire: whoever cannot, needs it resolved (resolve.hot.ts). */
+export const OFFLOAD_UNFINISHED = OFFLOAD_CSUM_PARTIAL | OFFLOAD_GSO | OFFLOAD_GSO_ECN;
 
 export class PacketBatch {
   count = 0;

@@ -18,8 +18,7 @@ export interface Call {
   readonly last: boolean;
   readonly cut: number;
   readonly bytes: Uint8Array;
-  readonly csumStart: number;
-  readonly gsoHeader: number;
+  readonly offload: Required<Offload>;
   /** The metadata row. */
   readonly metadata: Int32Array;
 }
@@ -174,15 +173,14 @@ export class Bench implements ExecuteHost {
   }
 
   #note(what: Call['what'], packet: PacketState, operand: number, last: boolean): void {
-    const { data, length, metadataBase } = packet;
+    const { data, length, metadataBase, csumStart, csumOffset, gsoSize, gsoHeader } = packet;
     this.calls.push({
       what,
       operand,
       last,
       cut: packet.pendingCut,
       bytes: this.arena.bytes.slice(data, data + length),
-      csumStart: packet.csumStart,
-      gsoHeader: packet.gsoHeader,
+      offload: { flags: packet.offload, csumStart, csumOffset, gsoSize, gsoHeader },
       metadata: packet.metadata.slice(metadataBase, metadataBase + KEY_WORDS),
     });
   }
