@@ -5,6 +5,7 @@
 
 import { DROP_NO_PORT, type FramePool, type PacketState } from '@etherloom/core';
 import type { Port } from './port.hot.js';
+import { Transmitter } from './transmit.hot.js';
 
 /** Port numbers are 0..65534, as in the Linux datapath. */
 export const MAX_PORTS = 65_535;
@@ -13,6 +14,7 @@ const NO_PORT = DROP_NO_PORT;
 
 export class Output {
   readonly #pool: FramePool;
+  readonly #transmitter: Transmitter;
   /** Slot + 1 by port number: 128 KiB, for a lookup that never hashes. */
   readonly #slotOf = new Uint16Array(MAX_PORTS);
   /** Ports by slot, without holes at the end. Changed by {@link add} and {@link remove}. */
@@ -23,6 +25,7 @@ export class Output {
 
   constructor(pool: FramePool) {
     this.#pool = pool;
+    this.#transmitter = new Transmitter(pool);
   }
 
   /** The port with this number, 0..0xffffffff. */
@@ -76,7 +79,7 @@ export class Output {
     // One call of a device may lead to packets for another one only through its receive side, so the list does not grow.
     while (this.#waitingCount > 0) {
       const port = this.#ports[this.#waiting[--this.#waitingCount]!]!;
-      if (port.txBatch.count > 0) port.txQueue.txBurst(port.txBatch);
+      if (port.txBatch.count > 0) this.#transmitter.send(port);
     }
   }
 
@@ -98,7 +101,7 @@ export class Output {
 
   /** A full batch: the slot stays in the waiting list only if it is the one that asks again. */
   #transmit(port: Port, slot: number): void {
-    port.txQueue.txBurst(port.txBatch);
+    this.#transmitter.send(port);
     for (let i = 0; i < this.#waitingCount; i++) {
       if (this.#waiting[i] !== slot) continue;
       this.#waiting[i] = this.#waiting[--this.#waitingCount]!;

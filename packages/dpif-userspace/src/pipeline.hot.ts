@@ -18,6 +18,8 @@ import {
   type FramePool,
   LAYER_WORDS,
   type NetdevQueue,
+  OFFLOAD_UNFINISHED,
+  OffloadResolver,
   PacketBatch,
   type PacketState,
   type TupleSearch,
@@ -81,6 +83,7 @@ const FLOW_DROP = DROP_FLOW;
 const RECIRC_DEPTH = DROP_RECIRC_DEPTH;
 const NOT_ETHERNET = DROP_TX_NOT_ETHERNET;
 const ACTION_UNSUPPORTED = DROP_ACTION_UNSUPPORTED;
+const UNFINISHED = OFFLOAD_UNFINISHED;
 
 export class Pipeline implements ExecuteHost {
   /** Counters DP_*. */
@@ -107,6 +110,9 @@ export class Pipeline implements ExecuteHost {
   /** One executor per recirculation, since a packet is looked up again in the middle of its actions. */
   readonly #executors: ActionExecutor[] = [];
   readonly #recircBatch = new PacketBatch(1);
+  /** For programs that need it; what comes out is plain, so that it never works for two passes at once. */
+  readonly #resolver: OffloadResolver;
+  readonly #resolved = new PacketBatch(1);
   readonly #recircLayers = new Int32Array(LAYERS);
   // The pass in work: the recirculation that it is, its key, and where drops are counted.
   #depth = 0;
@@ -123,6 +129,7 @@ export class Pipeline implements ExecuteHost {
     vlanLimit: number,
   ) {
     this.#pool = pool;
+    this.#resolver = new OffloadResolver(pool);
     this.#vlanLimit = vlanLimit;
     this.#flows = flows;
     this.#output = output;
@@ -297,6 +304,32 @@ export class Pipeline implements ExecuteHost {
       this.#fanOut(ports, data, length);
       return;
     }
+    if (program.needsResolved && (batch.offload[i]! & UNFINISHED) !== 0) {
+      const resolver = this.#resolver;
+      const resolved = this.#resolved;
+      resolver.begin(batch, i, keys[base + PACKET_TYPE]!);
+      for (let at = resolver.next(); at >= 0; at = resolver.next()) {
+        resolved.count = 0;
+        resolved.push(at, resolver.length);
+        this.#run(program, resolved, 0, depth, keys, base, layers, layersBase);
+      }
+      this.#drops[resolver.reason]! += resolver.lost;
+      return;
+    }
+    this.#run(program, batch, i, depth, keys, base, layers, layersBase);
+  }
+
+  /** Runs `program` on packet `i` of `batch`, whose key and layers are given. */
+  #run(
+    program: ActionProgram,
+    batch: PacketBatch,
+    i: number,
+    depth: number,
+    keys: Int32Array,
+    base: number,
+    layers: Int32Array,
+    layersBase: number,
+  ): void {
     this.#depth = depth;
     this.#passKeys = keys;
     this.#passBase = base;

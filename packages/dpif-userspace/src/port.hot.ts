@@ -9,4 +9,6 @@ export interface Port {
   /** Where packets to this port wait for the end of the burst. */
   readonly txBatch: PacketBatch;
   readonly txQueue: NetdevQueue;
+  /** OFFLOAD_* bits that its device takes; packets with others are resolved first. */
+  readonly txOffloads: number;
 }

@@ -23,14 +23,16 @@ class DatapathPort implements Port, DpifPort {
   readonly txBatch = new PacketBatch();
   /** All receive queues; the first one transmits too, since one thread does. */
   readonly queues: NetdevQueue[] = [];
+  readonly txOffloads: number;
   readonly portNo: number;
   readonly name: string;
   readonly type: string;
 
-  constructor(portNo: number, name: string, type: string) {
+  constructor(portNo: number, name: string, type: string, txOffloads: number) {
     this.portNo = portNo;
     this.name = name;
     this.type = type;
+    this.txOffloads = txOffloads;
   }
 
   get txQueue(): NetdevQueue {
@@ -126,9 +128,9 @@ export class PortSet {
       undo.push(claimDevice(netdevs, name, host.fullName));
       const ref = await netdevs.open(name, host.openType(type), config);
       undo.push(() => ref.release());
-      const port = new DatapathPort(portNo, name, type);
+      const { rxQueues, txQueues, txOffloads } = ref.netdev.capabilities;
+      const port = new DatapathPort(portNo, name, type, txOffloads);
       await becomePromiscuous(ref, undo);
-      const { rxQueues, txQueues } = ref.netdev.capabilities;
       for (let index = 0; index < Math.max(rxQueues, txQueues, 1); index++) {
         const queue = ref.openQueue(ref.netdev.queueDescriptor(index), { pool, drops: port.drops });
         undo.push(() => queue.close());

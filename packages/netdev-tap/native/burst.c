@@ -13,8 +13,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* One byte more than the longest packet of the datapath (MAX_PACKET in packet/arena.ts): what is longer shows. */
-#define READ_LIMIT 65536
+/* One byte more than the longest packet of the datapath (MAX_SUPER_PACKET in packet/arena.ts): what is longer shows. */
+#define READ_LIMIT 65664
+/* struct virtio_net_hdr, which stands in the headroom right in front of every frame. */
+#define VNET_HEADER 10
 
 /* Whether `length` elements from `offset` on lie inside an array of `size`. */
 static bool inside(int64_t offset, int64_t length, size_t size) {
@@ -22,55 +24,66 @@ static bool inside(int64_t offset, int64_t length, size_t size) {
 }
 
 /*
- * rxBurst(fd, arena: Uint8Array, frames: Int32Array, lengths: Int32Array, count, room, spill): number
+ * rxBurst(fd, arena: Uint8Array, frames: Int32Array, lengths: Int32Array, count, room, larges: Int32Array, largeCount,
+ *         expectLarge: boolean): number
  *
- * Reads up to `count` frames: frame i goes to `frames[i]`, which has `room` bytes, and its length to `lengths[i]`.
- * Returns the number of frames read; -errno when it is none and the reason is not that nothing waits.
+ * Reads up to `count` frames: frame i goes to `frames[i]`, which has `room` bytes, and its length to `lengths[i]`; the
+ * virtio-net header goes in front of it. Returns the number of frames read; -errno when it is none and the reason is not
+ * that nothing waits.
  *
- * read(2) on a TAP cuts a frame that is longer than the buffer and says nothing. So every read also offers the rest of
- * a large frame, `spill` (READ_LIMIT bytes): its bytes from `room` on. A frame longer than `room` thus has its tail in
- * place already; its head (1.8 KB, 50 ns) is copied in front of it, and the burst ends there, since the large frame is
- * in use now. The caller knows it by `lengths[i] > room`. READ_LIMIT as length means that the frame was longer than
- * the limit. With `spill` -1 a frame that is too long is consumed, with length `room + 1`.
+ * A frame longer than `room` goes to the next one of `larges` (READ_LIMIT bytes each), which then changes places with
+ * `frames[i]`. READ_LIMIT as length means that the frame was longer than that. When all of `larges` are used up the
+ * burst ends; with none at all a frame that is too long is consumed, with length `room + 1`.
+ *
+ * read(2) on a TAP cuts a frame that is longer than the buffer, and says nothing. So who reads has to guess: the size
+ * that the frame before it had (`expectLarge`: that of the last burst), since bulk transfers come in trains. A large
+ * frame that was not expected has its tail in place already, as the second part of the vector, and its head (1.8 KB,
+ * 50 ns) is copied in front of it; a small one that was not expected is copied whole.
  */
 static napi_value rx_burst_js(napi_env env, napi_callback_info info) {
-  napi_value values[7];
-  int32_t fd, count, room, spill;
-  void *arena_data, *frames_data, *lengths_data;
-  size_t arena_size, frames_count, lengths_count;
-  if (!arguments(env, info, 7, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
+  napi_value values[9];
+  int32_t fd, count, room, large_count;
+  bool expect_large;
+  void *arena_data, *frames_data, *lengths_data, *larges_data;
+  size_t arena_size, frames_count, lengths_count, larges_count;
+  if (!arguments(env, info, 9, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
       !typed_array(env, values[1], napi_uint8_array, &arena_data, &arena_size) ||
       !typed_array(env, values[2], napi_int32_array, &frames_data, &frames_count) ||
       !typed_array(env, values[3], napi_int32_array, &lengths_data, &lengths_count) ||
       napi_get_value_int32(env, values[4], &count) != napi_ok ||
       napi_get_value_int32(env, values[5], &room) != napi_ok ||
-      napi_get_value_int32(env, values[6], &spill) != napi_ok || !inside(0, count, frames_count) ||
-      !inside(0, count, lengths_count) || room < 1 || room >= READ_LIMIT ||
-      (spill >= 0 && !inside(spill, READ_LIMIT, arena_size))) {
+      !typed_array(env, values[6], napi_int32_array, &larges_data, &larges_count) ||
+      napi_get_value_int32(env, values[7], &large_count) != napi_ok ||
+      napi_get_value_bool(env, values[8], &expect_large) != napi_ok || !inside(0, count, frames_count) ||
+      !inside(0, count, lengths_count) || !inside(0, large_count, larges_count) || room < 1 || room >= READ_LIMIT) {
     return int_value(env, -EINVAL);
   }
   uint8_t *arena = arena_data;
-  const int32_t *frames = frames_data;
+  int32_t *frames = frames_data;
   int32_t *lengths = lengths_data;
+  int32_t *larges = larges_data;
   uint8_t overflow;
-  struct iovec parts[2] = {{0}};
-  parts[0].iov_len = (size_t)room;
-  if (spill >= 0) {
-    parts[1].iov_base = arena + spill + room;
-    parts[1].iov_len = (size_t)(READ_LIMIT - room);
-  } else {
-    parts[1].iov_base = &overflow;
-    parts[1].iov_len = 1;
-  }
-  int32_t got = 0;
+  int32_t got = 0, used = 0;
   int error = 0;
-  while (got < count) {
-    if (!inside(frames[got], room, arena_size)) {
+  while (got < count && (used < large_count || large_count == 0)) {
+    if (!inside((int64_t)frames[got] - VNET_HEADER, VNET_HEADER + room, arena_size) ||
+        (large_count > 0 && !inside((int64_t)larges[used] - VNET_HEADER, VNET_HEADER + READ_LIMIT, arena_size))) {
       error = EFAULT;
       break;
     }
-    parts[0].iov_base = arena + frames[got];
-    ssize_t n = readv(fd, parts, 2);
+    uint8_t *small = arena + frames[got] - VNET_HEADER;
+    uint8_t *large = large_count > 0 ? arena + larges[used] - VNET_HEADER : NULL;
+    ssize_t n;
+    if (expect_large && large != NULL) {
+      n = read(fd, large, VNET_HEADER + READ_LIMIT);
+    } else {
+      struct iovec parts[2];
+      parts[0].iov_base = small;
+      parts[0].iov_len = (size_t)(VNET_HEADER + room);
+      parts[1].iov_base = large != NULL ? large + VNET_HEADER + room : &overflow;
+      parts[1].iov_len = large != NULL ? (size_t)(READ_LIMIT - room) : 1;
+      n = readv(fd, parts, 2);
+    }
     if (n <= 0) {
       if (n < 0 && errno == EINTR) {
         continue;
@@ -78,13 +91,25 @@ static napi_value rx_burst_js(napi_env env, napi_callback_info info) {
       error = n < 0 && errno != EAGAIN ? errno : 0;
       break;
     }
-    lengths[got++] = (int32_t)n;
-    if (n > room) {
-      if (spill >= 0) {
-        memcpy(arena + spill, parts[0].iov_base, (size_t)room);
+    /* Less than a header is what no TAP gives: a frame of no bytes to whoever looks. */
+    lengths[got] = n < VNET_HEADER ? 0 : (int32_t)n - VNET_HEADER;
+    if (lengths[got] > room) {
+      if (large != NULL) {
+        if (!expect_large) {
+          memcpy(large, small, (size_t)(VNET_HEADER + room));
+        }
+        int32_t frame = frames[got];
+        frames[got] = larges[used];
+        larges[used++] = frame;
       }
-      break;
+      expect_large = true;
+    } else {
+      if (expect_large && large != NULL) {
+        memcpy(small, large, (size_t)n);
+      }
+      expect_large = false;
     }
+    got++;
   }
   return int_value(env, got > 0 ? got : -error);
 }
@@ -117,8 +142,9 @@ static napi_value rx_discard_js(napi_env env, napi_callback_info info) {
 /*
  * txBurst(fd, arena: Uint8Array, frames: Int32Array, lengths: Int32Array, start, count, errors: Int32Array): number
  *
- * Writes `count` frames from `frames[start]` on, one write(2) each, and returns how many the device took. `errors[i]`
- * is 0 or the errno of frame `start + i`; each is tried, since the kernel refuses frames singly (too short, no memory).
+ * Writes `count` frames from `frames[start]` on, one write(2) each, with the virtio-net header that is in front of each,
+ * and returns how many the device took. `errors[i]` is 0 or the errno of frame `start + i`; each is tried, since the
+ * kernel refuses frames singly (too short, no memory).
  */
 static napi_value tx_burst_js(napi_env env, napi_callback_info info) {
   napi_value values[7];
@@ -141,15 +167,15 @@ static napi_value tx_burst_js(napi_env env, napi_callback_info info) {
   int32_t *errors = errors_data;
   int32_t sent = 0;
   for (int32_t i = 0; i < count; i++) {
-    if (!inside(frames[i], lengths[i], arena_size)) {
+    if (lengths[i] < 0 || !inside((int64_t)frames[i] - VNET_HEADER, (int64_t)lengths[i] + VNET_HEADER, arena_size)) {
       errors[i] = EFAULT;
       continue;
     }
     ssize_t n;
     do {
-      n = write(fd, arena + frames[i], (size_t)lengths[i]);
+      n = write(fd, arena + frames[i] - VNET_HEADER, (size_t)lengths[i] + VNET_HEADER);
     } while (n < 0 && errno == EINTR);
-    if (n == lengths[i]) {
+    if (n == (ssize_t)lengths[i] + VNET_HEADER) {
       errors[i] = 0;
       sent++;
     } else {

@@ -124,9 +124,18 @@ static struct outcome open_tap(void *argument) {
     close(fd);
     return outcome;
   }
-  /* A persistent device keeps the offloads of whoever had it last: unfinished checksums would then reach us unseen. */
-  if (ioctl(fd, TUNSETOFFLOAD, 0) != 0) {
-    struct outcome outcome = failed("TUNSETOFFLOAD");
+  /* A persistent device keeps the header's form, and the offloads, of whoever had it last. */
+  const int header = 10, little_endian = 1;
+  const char *step = NULL;
+  if (ioctl(fd, TUNSETVNETHDRSZ, &header) != 0) {
+    step = "TUNSETVNETHDRSZ";
+  } else if (ioctl(fd, TUNSETVNETLE, &little_endian) != 0) {
+    step = "TUNSETVNETLE";
+  } else if (ioctl(fd, TUNSETOFFLOAD, 0) != 0) {
+    step = "TUNSETOFFLOAD";
+  }
+  if (step != NULL) {
+    struct outcome outcome = failed(step);
     close(fd);
     return outcome;
   }
@@ -138,13 +147,14 @@ static struct outcome open_tap(void *argument) {
  * openTap(name: string, netns: string | undefined, multiQueue: boolean): number
  *
  * Creates TAP device `name`, or attaches to an existing one that has no user, in the namespace file `netns` (absent:
- * the caller's), and returns a non-blocking descriptor. Steps: open netns, setns, open /dev/net/tun, TUNSETIFF,
+ * the caller's), without offloads, and returns a non-blocking descriptor, whose frames have a virtio-net header of 10
+ * bytes in front, little-endian. Steps: open netns, setns, open /dev/net/tun, TUNSETIFF, TUNSETVNETHDRSZ, TUNSETVNETLE,
  * TUNSETOFFLOAD.
  */
 static napi_value open_tap_js(napi_env env, napi_callback_info info) {
   napi_value values[3];
   napi_valuetype netns_type;
-  struct opening opening = {.flags = IFF_TAP | IFF_NO_PI, .fd = -1};
+  struct opening opening = {.flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, .fd = -1};
   char netns_path[PATH_MAX];
   size_t length;
   bool multi_queue;
@@ -219,6 +229,21 @@ static napi_value set_persistent_js(napi_env env, napi_callback_info info) {
   }
   if (ioctl(fd, TUNSETPERSIST, persistent ? 1UL : 0UL) != 0) {
     return throw_outcome(env, failed("TUNSETPERSIST"));
+  }
+  return NULL;
+}
+
+/* setOffload(fd: number, flags: number): void - TUN_F_* flags: what the kernel may leave undone on frames to us. */
+static napi_value set_offload_js(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  int32_t fd;
+  uint32_t flags;
+  if (!arguments(env, info, 2, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
+      napi_get_value_uint32(env, values[1], &flags) != napi_ok) {
+    return throw_usage(env, "setOffload takes a file descriptor and flags");
+  }
+  if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)flags) != 0) {
+    return throw_outcome(env, failed("TUNSETOFFLOAD"));
   }
   return NULL;
 }
@@ -303,6 +328,7 @@ NAPI_MODULE_INIT() {
       {"openTap", NULL, open_tap_js, NULL, NULL, NULL, napi_enumerable, NULL},
       {"tapInfo", NULL, tap_info_js, NULL, NULL, NULL, napi_enumerable, NULL},
       {"setPersistent", NULL, set_persistent_js, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"setOffload", NULL, set_offload_js, NULL, NULL, NULL, napi_enumerable, NULL},
       {"rtnetlink", NULL, rtnetlink_js, NULL, NULL, NULL, napi_enumerable, NULL},
   };
   if (napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions) != napi_ok) {

@@ -10,13 +10,18 @@ export interface TapControl {
   openTap(name: string, netns: string | undefined, multiQueue: boolean): number;
   tapInfo(fd: number): { name: string; persistent: boolean };
   setPersistent(fd: number, persistent: boolean): void;
+  /** TUN_F_* flags: what the kernel may leave undone on the frames that we receive. */
+  setOffload(fd: number, flags: number): void;
   /** One rtnetlink request in the device's namespace of the moment; returns the length of the reply. */
   rtnetlink(fd: number, request: Uint8Array, reply: Uint8Array): number;
 }
 
-/** native/burst.c: data. Nothing throws. */
+/** native/burst.c: data. Nothing throws. Every frame has a virtio-net header in front of it, in the headroom. */
 export interface TapBursts {
-  /** Frames read, or -errno. A length above `room` means that the frame is at `spill`, not at `frames[i]`. */
+  /**
+   * Frames read, or -errno. What is longer than `room` went to the next frame of `larges`, which changed places with
+   * `frames[i]`; with no `larges` its length is `room + 1`, and nothing of it is there.
+   */
   rxBurst(
     fd: number,
     arena: Uint8Array,
@@ -24,7 +29,9 @@ export interface TapBursts {
     lengths: Int32Array,
     count: number,
     room: number,
-    spill: number,
+    larges: Int32Array,
+    largeCount: number,
+    expectLarge: boolean,
   ): number;
   /** Frames consumed and thrown away, or -errno. */
   rxDiscard(fd: number, count: number): number;
@@ -50,7 +57,8 @@ export interface SystemError {
 export function tapControl(): TapControl {
   const path = pathOf('tap');
   const module = load(path);
-  if (!offers<TapControl>(module, ['openTap', 'tapInfo', 'setPersistent', 'rtnetlink'])) throw outdated(path);
+  if (!offers<TapControl>(module, ['openTap', 'tapInfo', 'setPersistent', 'setOffload', 'rtnetlink']))
+    throw outdated(path);
   return module;
 }
 

@@ -7,7 +7,7 @@ const MAX_NAME_BYTES = 15;
 /** MAX_TAP_QUEUES of the tun driver. */
 const MAX_QUEUES = 256;
 
-const OPTIONS = ['mac', 'mtu', 'netns', 'persistent', 'queues', 'up'] as const;
+const OPTIONS = ['mac', 'mtu', 'netns', 'offload', 'persistent', 'queues', 'up'] as const;
 
 /** Options as parsed; absent members leave the device as it is. */
 export interface TapOptions {
@@ -16,6 +16,7 @@ export interface TapOptions {
   /** Lower case, colons. */
   readonly mac: string | undefined;
   readonly mtu: number | undefined;
+  readonly offload: boolean;
   readonly persistent: boolean | undefined;
   readonly queues: number;
   readonly up: boolean;
@@ -54,6 +55,7 @@ export function parseOptions(name: string, config: NetdevConfig): TapOptions {
     netns,
     mac: mac === undefined ? undefined : parseEtheraddr(mac),
     mtu: mtu === undefined ? undefined : wholeNumber('mtu', mtu, 1, 0x7fff_ffff),
+    offload: truth('offload', config.offload) ?? true,
     persistent: truth('persistent', config.persistent),
     queues: queues === undefined ? 1 : wholeNumber('queues', queues, 1, MAX_QUEUES),
     up: truth('up', config.up) ?? true,
@@ -95,7 +97,16 @@ function wholeNumber(option: string, text: string, low: number, high: number): n
 }
 
 function truth(option: string, text: string | undefined): boolean | undefined {
-  if (text === undefined || text === 'true' || text === 'false')
-    return text === undefined ? undefined : text === 'true';
-  throw new DpifError('EINVAL', `${option}=${text}: give true or false`);
+  switch (text) {
+    case undefined:
+      return undefined;
+    case 'true':
+    case 'on':
+      return true;
+    case 'false':
+    case 'off':
+      return false;
+    default:
+      throw new DpifError('EINVAL', `${option}=${text}: give true or false (or on or off)`);
+  }
 }

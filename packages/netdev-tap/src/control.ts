@@ -32,6 +32,7 @@ import {
   type LinkChange,
   readLink,
 } from './link.js';
+import { enableOffloads, NO_OFFLOADS } from './offload.js';
 import { STATE_CLOSED, STATE_MTU, STATE_WORDS, type TapQueueDescriptor } from './queue.hot.js';
 
 const DEFAULT_MTU = 1500;
@@ -112,6 +113,8 @@ class TapNetdev implements Netdev {
   readonly #counters: readonly SharedArrayBuffer[];
   /** The link when the device was opened: a persistent device has counted before. */
   readonly #opened: Link;
+  /** Whether the kernel may leave checksums and segmentation to us; fixed while open. */
+  readonly #offload: boolean;
   /** Whether somebody chose the address; the kernel's own choice is not an option in effect. */
   #macChosen: boolean;
   #closing: Promise<void> | undefined;
@@ -123,12 +126,12 @@ class TapNetdev implements Netdev {
     this.#fd = fds[0]!;
     this.#netns = options.netns;
     this.#counters = fds.map(() => new SharedArrayBuffer(QUEUE_COUNTERS * Float64Array.BYTES_PER_ELEMENT));
+    this.#offload = options.offload;
     this.capabilities = {
       rxQueues: fds.length,
       txQueues: fds.length,
       maxFrame: MAX_PACKET,
-      txOffloads: 0,
-      rxOffloads: 0,
+      ...(options.offload ? enableOffloads(native, this.#fd, name) : NO_OFFLOADS),
     };
     this.#apply(options);
     this.#macChosen = options.mac !== undefined;
@@ -141,19 +144,21 @@ class TapNetdev implements Netdev {
     if (this.#macChosen) config.mac = link.address;
     if (link.mtu !== DEFAULT_MTU) config.mtu = String(link.mtu);
     if (this.#netns !== undefined) config.netns = this.#netns;
+    if (!this.#offload) config.offload = 'false';
     if (this.#native.tapInfo(this.#fd).persistent) config.persistent = 'true';
     if (this.#fds.length > 1) config.queues = String(this.#fds.length);
     if ((link.flags & IFF_UP) === 0) config.up = 'false';
     return config;
   }
 
-  /** `netns` and `queues` are fixed once a device is open. What is left out: `up` true, `persistent` false, others stay. */
+  /** `netns`, `offload` and `queues` are fixed once a device is open. What is left out: `up` true, `persistent` false, others stay. */
   async setConfig(config: NetdevConfig): Promise<void> {
     const options = parseOptions(this.name, config);
-    if (options.netns !== this.#netns || options.queues !== this.#fds.length) {
+    const { netns, offload, queues } = options;
+    if (netns !== this.#netns || offload !== this.#offload || queues !== this.#fds.length) {
       throw new DpifError(
         'EINVAL',
-        `netns and queues of TAP device "${this.name}" are fixed while it is open: close it and open it with the new ones`,
+        `netns, offload and queues of TAP device "${this.name}" are fixed while it is open: close it and open it with the new ones`,
       );
     }
     this.#apply({ ...options, persistent: options.persistent ?? false });

@@ -23,7 +23,7 @@ export class TapProvider implements NetdevProvider {
 
   /**
    * Creates TAP device `name`, or attaches to a persistent one that nobody has open. Options: `netns`, `mac`, `mtu`,
-   * `persistent`, `queues`, `up`; README.md says what they mean and which error codes there are.
+   * `offload`, `persistent`, `queues`, `up`; README.md says what they mean and which error codes there are.
    */
   open(name: string, config: NetdevConfig): Promise<Netdev> {
     return openTap(name, config);

@@ -6,6 +6,7 @@
 import type { FramePool, NetdevQueue, PacketBatch, QueueDescriptor, QueueResources } from '@etherloom/core';
 import {
   BATCH_SIZE,
+  DROP_BAD_OFFLOAD,
   DROP_NO_FRAME,
   DROP_RX_OVERSIZE,
   DROP_RX_RUNT,
@@ -14,11 +15,17 @@ import {
   DROP_TX_FULL,
   DROP_TX_TOO_BIG,
   MAX_PACKET,
+  MAX_SUPER_PACKET,
+  OFFLOAD_GSO,
   QUEUE_RX_BYTES,
   QUEUE_RX_PACKETS,
   QUEUE_TX_BYTES,
   QUEUE_TX_PACKETS,
+  readVnetHeader,
   SMALL_FRAME_ROOM,
+  SMALL_FRAME_SIZE,
+  VNET_HEADER,
+  writeVnetHeader,
 } from '@etherloom/core';
 import type { TapBursts } from './binding.js';
 
@@ -37,6 +44,18 @@ export interface TapQueueDescriptor extends QueueDescriptor {
   readonly state: SharedArrayBuffer;
 }
 
+// V8 folds a module's own constants into the code, imported ones not.
+const BURST = BATCH_SIZE;
+const SMALL_ROOM = SMALL_FRAME_ROOM;
+const LONGEST = MAX_PACKET;
+const GSO = OFFLOAD_GSO;
+const FRONT = VNET_HEADER;
+const IN_SMALL_FRAME = SMALL_FRAME_SIZE - 1;
+const NO_FRAME = DROP_NO_FRAME;
+const TX_TOO_BIG = DROP_TX_TOO_BIG;
+const RX_PACKETS = QUEUE_RX_PACKETS;
+const RX_BYTES = QUEUE_RX_BYTES;
+
 const ETH_HEADER = 14;
 const ETHERTYPE_AT = 12;
 const VLAN_TAG = 4;
@@ -45,6 +64,8 @@ const ETHERTYPE_QINQ = 0x88a8;
 
 /** Frames that an idle queue keeps in hand: enough for a lone packet or a short train, little for hundreds of ports. */
 const IDLE_FRAMES = 4;
+/** Large frames of one native burst. */
+const MOST_LARGE = 8;
 
 // errno numbers that write(2) on a TAP gives.
 const EIO = 5;
@@ -70,6 +91,11 @@ export class TapQueue implements NetdevQueue {
   #inHand = 0;
   /** Packets of recent bursts, halved by each that brought fewer: the next one gets ready for twice as many. */
   #recent = 0;
+  /** Large frames for one burst. None are kept in hand: few exist, and each idle port would hold one. */
+  readonly #larges = new Int32Array(MOST_LARGE);
+  #recentLarge = 0;
+  /** Whether the last packet took a large frame: the next one is read into such a one then. */
+  #expectLarge = false;
   #closed = false;
 
   /** Takes ownership of nothing in `descriptor`; frames in hand return to `resources.pool` at `close`. */
@@ -87,9 +113,9 @@ export class TapQueue implements NetdevQueue {
   rxBurst(batch: PacketBatch): number {
     if (this.#closed || this.#state[STATE_CLOSED] !== 0) return 0;
     const before = batch.count;
-    // A frame that takes a large buffer ends the native burst (burst.c says why), and there may be more behind it. The
-    // rounds are bounded, since frames that are dropped do not fill the batch.
-    for (let round = 0; round < BATCH_SIZE && batch.count < batch.capacity; round++) {
+    // A native burst ends with the large frames that it was offered, and there may be more behind it. The rounds are
+    // bounded, since frames that are dropped do not fill the batch.
+    for (let round = 0; round < BURST && batch.count < batch.capacity; round++) {
       if (!this.#readSome(batch)) break;
     }
     const received = batch.count - before;
@@ -99,7 +125,7 @@ export class TapQueue implements NetdevQueue {
   }
 
   txBurst(batch: PacketBatch): number {
-    const { data, length } = batch;
+    const { data, length, offload } = batch;
     if (this.#closed || this.#state[STATE_CLOSED] !== 0) {
       this.#drops[DROP_TX_DOWN]! += batch.count;
       for (let i = 0; i < batch.count; i++) this.#pool.release(data[i]!);
@@ -109,20 +135,33 @@ export class TapQueue implements NetdevQueue {
     const limit = this.#state[STATE_MTU]! + ETH_HEADER;
     let count = 0;
     for (let i = 0; i < batch.count; i++) {
-      const frame = data[i]!;
+      let frame = data[i]!;
       const bytes = length[i]!;
-      if (bytes > limit && this.#tooBig(frame, bytes, limit)) {
-        this.#drops[DROP_TX_TOO_BIG]!++;
+      // Of a super-packet the segments are held against the MTU, since they are what others get to see.
+      const longest =
+        (offload[i]! & GSO) === 0 ? bytes : Math.min(bytes, batch.gsoHeader[i]! + batch.gsoSize[i]!);
+      if (longest > limit && this.#tooBig(frame, longest, limit)) {
+        this.#drops[TX_TOO_BIG]!++;
         this.#pool.release(frame);
         continue;
       }
+      // Room for the header in front of the packet: always, unless headers were pushed beyond reason.
+      if ((frame & IN_SMALL_FRAME) < FRONT) {
+        frame = this.#moved(frame, bytes);
+        if (frame < 0) {
+          this.#drops[NO_FRAME]!++;
+          continue;
+        }
+      }
+      // Whoever shares the frame has the same bytes and metadata, or does not care for what is in front of them.
+      writeVnetHeader(this.#view, frame - FRONT, batch, i);
       data[count] = frame;
       length[count++] = bytes;
     }
     batch.count = 0;
     let sent = 0;
-    for (let start = 0; start < count; start += BATCH_SIZE) {
-      sent += this.#write(data, length, start, Math.min(count - start, BATCH_SIZE));
+    for (let start = 0; start < count; start += BURST) {
+      sent += this.#write(data, length, start, Math.min(count - start, BURST));
     }
     return sent;
   }
@@ -137,7 +176,7 @@ export class TapQueue implements NetdevQueue {
    * releasing, or each idle port 64 KiB for holding them.
    */
   #wanted(): number {
-    return Math.min(2 * this.#recent + IDLE_FRAMES, BATCH_SIZE);
+    return Math.min(2 * this.#recent + IDLE_FRAMES, BURST);
   }
 
   /** Returns frames in hand beyond `count` to the pool. */
@@ -145,7 +184,7 @@ export class TapQueue implements NetdevQueue {
     while (this.#inHand > count) this.#pool.release(this.#frames[--this.#inHand]!);
   }
 
-  /** One native burst; returns whether it ended at a large frame. */
+  /** One native burst; returns whether it ended because large frames ran out. */
   #readSome(batch: PacketBatch): boolean {
     const frames = this.#frames;
     const lengths = this.#lengths;
@@ -161,58 +200,75 @@ export class TapQueue implements NetdevQueue {
     if (count === 0) {
       // Left where they are, packets would keep the descriptor readable, and the caller spinning.
       const lost = this.#native.rxDiscard(this.pollFd, room);
-      if (lost > 0) this.#drops[DROP_NO_FRAME]! += lost;
+      if (lost > 0) this.#drops[NO_FRAME]! += lost;
       return false;
     }
-    const large = pool.allocLarge();
+    const larges = this.#larges;
+    const wantLarge = Math.min(2 * this.#recentLarge + 1, MOST_LARGE);
+    let offered = 0;
+    while (offered < wantLarge) {
+      const frame = pool.allocLarge();
+      if (frame < 0) break;
+      larges[offered++] = frame;
+    }
     const got = this.#native.rxBurst(
       this.pollFd,
       this.#bytes,
       frames,
       lengths,
       count,
-      SMALL_FRAME_ROOM,
-      large,
+      SMALL_ROOM,
+      larges,
+      offered,
+      this.#expectLarge,
     );
-    let largeUsed = false;
-    let spilled = false;
     let packets = 0;
     let bytes = 0;
     let kept = 0;
+    let used = 0;
     for (let i = 0; i < got; i++) {
       const frame = frames[i]!;
       const length = lengths[i]!;
-      if (length >= ETH_HEADER && length <= SMALL_FRAME_ROOM) {
-        batch.push(frame, length);
+      const inLarge = length > SMALL_ROOM && offered > 0;
+      const small = inLarge ? larges[used++]! : frame;
+      const reason = this.#accept(batch, frame, length, offered);
+      if (reason < 0) {
         packets++;
         bytes += length;
-        continue;
-      }
-      frames[kept++] = frame;
-      if (length < ETH_HEADER) {
-        this.#drops[DROP_RX_RUNT]!++;
-        continue;
-      }
-      spilled = true;
-      if (large < 0) {
-        this.#drops[DROP_NO_FRAME]!++;
-      } else if (length > MAX_PACKET) {
-        this.#drops[DROP_RX_OVERSIZE]!++;
+        if (inLarge) frames[kept++] = small;
       } else {
-        batch.push(large, length);
-        largeUsed = true;
-        packets++;
-        bytes += length;
+        this.#drops[reason]!++;
+        frames[kept++] = small;
+        if (inLarge) pool.release(frame);
       }
+    }
+    if (got > 0) {
+      this.#expectLarge = lengths[got - 1]! > SMALL_ROOM;
+      this.#recentLarge = Math.max(used, this.#recentLarge >> 1);
     }
     for (let i = Math.max(got, 0); i < this.#inHand; i++) frames[kept++] = frames[i]!;
     this.#inHand = kept;
-    if (large >= 0 && !largeUsed) pool.release(large);
+    for (let i = used; i < offered; i++) pool.release(larges[i]!);
     if (packets > 0) {
-      this.#counters[QUEUE_RX_PACKETS]! += packets;
-      this.#counters[QUEUE_RX_BYTES]! += bytes;
+      this.#counters[RX_PACKETS]! += packets;
+      this.#counters[RX_BYTES]! += bytes;
     }
-    return spilled;
+    return used > 0 && used === offered;
+  }
+
+  /** Appends what was read to the batch. Returns a DROP_* reason for what is no packet, or -1. */
+  #accept(batch: PacketBatch, frame: number, length: number, offered: number): number {
+    if (length < ETH_HEADER) return DROP_RX_RUNT;
+    if (length > SMALL_ROOM) {
+      if (offered === 0) return DROP_NO_FRAME;
+      if (length > MAX_SUPER_PACKET) return DROP_RX_OVERSIZE;
+    }
+    const i = batch.count;
+    batch.push(frame, length);
+    const sound = readVnetHeader(this.#view, frame - FRONT, batch, i);
+    if (sound && (length <= LONGEST || (batch.offload[i]! & GSO) !== 0)) return -1;
+    batch.count = i;
+    return sound ? DROP_RX_OVERSIZE : DROP_BAD_OFFLOAD;
   }
 
   /** Writes `count` frames from slot `start` on, at most BATCH_SIZE, and releases them; returns how many went out. */
@@ -230,6 +286,15 @@ export class TapQueue implements NetdevQueue {
     this.#counters[QUEUE_TX_PACKETS]! += sent;
     this.#counters[QUEUE_TX_BYTES]! += bytes;
     return sent;
+  }
+
+  /** A packet in a frame of its own, with headroom; -1 when there is none, and the packet is gone. */
+  #moved(frame: number, bytes: number): number {
+    const pool = this.#pool;
+    const copy = pool.allocFor(bytes);
+    if (copy >= 0) this.#bytes.copyWithin(copy, frame, frame + bytes);
+    pool.release(frame);
+    return copy;
   }
 
   /** Whether `bytes` exceed the limit by more than the frame's VLAN tags, which do not count. */

@@ -1,6 +1,6 @@
 /** The far end of a device in a namespace: a process with an AF_PACKET socket, since Node has none. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -54,6 +54,11 @@ export class AfPacket {
     const [code] = await once(child, 'exit');
     if (code !== 0 && code !== 1) throw new Error(`af_packet poll exited with ${code}`);
     return code === 0;
+  }
+
+  /** Gives the pipe behind descriptor `fd` of this process a capacity of 1 MiB. */
+  grow(fd: number): void {
+    execFileSync(this.#program, ['grow', '3'], { stdio: ['ignore', 'inherit', 'inherit', fd] });
   }
 
   remove(): void {

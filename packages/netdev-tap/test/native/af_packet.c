@@ -5,10 +5,12 @@
  *                      standard output. Every frame has its length in front, 32 bits in host order. A length of READY
  *                      tells that the socket is there, one of SENT that a frame of the input was handed over.
  *   af_packet poll FD  exits with 0 when descriptor FD polls readable now, with 1 when not.
+ *   af_packet grow FD  gives pipe FD a capacity of 1 MiB.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -112,8 +114,12 @@ int main(int argc, char **argv)
         if (poll(&p, 1, 0) < 0) fail("poll");
         return p.revents & POLLIN ? 0 : 1;
     }
+    if (argc == 3 && strcmp(argv[1], "grow") == 0) {
+        if (fcntl(atoi(argv[2]), F_SETPIPE_SZ, 1 << 20) < 0) fail("F_SETPIPE_SZ");
+        return 0;
+    }
     if (argc != 2) {
-        fprintf(stderr, "usage: af_packet DEVICE | poll FD\n");
+        fprintf(stderr, "usage: af_packet DEVICE | poll FD | grow FD\n");
         return 2;
     }
     int fd = socket(AF_PACKET, SOCK_RAW, 0);

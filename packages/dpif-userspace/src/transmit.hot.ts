@@ -1,0 +1,56 @@
+/**
+ * From a port's transmit batch to its device: the one place where packets are resolved for devices that cannot do what
+ * is left to do on them. Hot: no allocation, no throw.
+ */
+
+import { type FramePool, OFFLOAD_UNFINISHED, OffloadResolver, PacketBatch } from '@etherloom/core';
+import type { Port } from './port.hot.js';
+
+const UNFINISHED = OFFLOAD_UNFINISHED;
+
+export class Transmitter {
+  readonly #resolver: OffloadResolver;
+  readonly #resolved = new PacketBatch();
+
+  constructor(pool: FramePool) {
+    this.#resolver = new OffloadResolver(pool);
+  }
+
+  /** Sends what is in the transmit batch of `port`, and empties it. What cannot be resolved is a drop of that port. */
+  send(port: Port): void {
+    const { txBatch } = port;
+    const lacks = UNFINISHED & ~port.txOffloads;
+    if (lacks !== 0) {
+      const { offload, count } = txBatch;
+      let found = 0;
+      for (let i = 0; i < count; i++) found |= offload[i]!;
+      if ((found & lacks) !== 0) {
+        this.#sendResolved(port, lacks);
+        return;
+      }
+    }
+    port.txQueue.txBurst(txBatch);
+  }
+
+  #sendResolved(port: Port, lacks: number): void {
+    const { txBatch, txQueue } = port;
+    const resolver = this.#resolver;
+    const resolved = this.#resolved;
+    for (let i = 0; i < txBatch.count; i++) {
+      if ((txBatch.offload[i]! & lacks) === 0) {
+        resolved.pushFrom(txBatch, i);
+        if (resolved.count === resolved.capacity) txQueue.txBurst(resolved);
+        continue;
+      }
+      // All ports are Ethernet.
+      resolver.begin(txBatch, i, 0);
+      for (let at = resolver.next(); at >= 0; at = resolver.next()) {
+        resolved.push(at, resolver.length);
+        if (resolved.count === resolved.capacity) txQueue.txBurst(resolved);
+      }
+      port.drops[resolver.reason]! += resolver.lost;
+    }
+    txBatch.count = 0;
+    if (resolved.count > 0) txQueue.txBurst(resolved);
+  }
+}
