@@ -18,5 +18,6 @@ export {
   type NetdevFeature,
   type NetdevFixture,
   type NetdevSuite,
+  type OffloadFrame,
 } from './netdev/fixture.js';
 export { netdevSuite } from './netdev/suite.js';

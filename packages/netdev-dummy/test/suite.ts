@@ -10,7 +10,7 @@ export function dummySuite(
   worker: true | string = true,
 ): ComplianceCase[] {
   return netdevSuite({
-    supports: { worker },
+    supports: { worker, offload: 'frames in memory carry no metadata' },
     teardown: async () => undefined,
     setup: async (): Promise<NetdevFixture> => {
       const provider = new DummyProvider();

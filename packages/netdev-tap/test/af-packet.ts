@@ -6,7 +6,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { FarEnd } from '@etherloom/compliance';
+import type { FarEnd, OffloadFrame } from '@etherloom/compliance';
+import {
+  OFFLOAD_CSUM_PARTIAL,
+  OFFLOAD_GSO,
+  OFFLOAD_GSO_TCP4,
+  OFFLOAD_GSO_TCP6,
+  OFFLOAD_GSO_UDP,
+  VNET_HEADER,
+} from '@etherloom/core';
 import { type Netns, run } from '@etherloom/testkit';
 
 const SOURCE = fileURLToPath(new URL('native/af_packet.c', import.meta.url));
@@ -39,11 +47,17 @@ export class AfPacket {
     let sent = 0;
     return {
       send: async (frames) => {
-        for (const frame of frames) pipe.write(frame);
+        for (const frame of frames) pipe.write(PLAIN, frame);
         sent += frames.length;
         await pipe.marks(SENT, sent);
       },
-      receive: async () => pipe.take(),
+      receive: async () => pipe.take().map((frame) => frame.subarray(VNET_HEADER)),
+      sendOffload: async (frames) => {
+        for (const frame of frames) pipe.write(headerOf(frame), frame.bytes);
+        sent += frames.length;
+        await pipe.marks(SENT, sent);
+      },
+      receiveOffload: async () => pipe.take().map(offloadFrame),
       close: () => pipe.close(),
     };
   }
@@ -66,6 +80,39 @@ export class AfPacket {
   }
 }
 
+const PLAIN = new Uint8Array(VNET_HEADER);
+
+/** A virtio-net header, written out here on purpose: the package's own one is under test. */
+function headerOf({ offload, csumStart, csumOffset, gsoSize, gsoHeader }: OffloadFrame): Uint8Array {
+  const header = Buffer.alloc(VNET_HEADER);
+  header[0] = 1;
+  const kind = offload & OFFLOAD_GSO;
+  if (kind !== 0) {
+    header[1] = kind === OFFLOAD_GSO_TCP4 ? 1 : kind === OFFLOAD_GSO_TCP6 ? 4 : 5;
+    header.writeUInt16LE(gsoHeader, 2);
+    header.writeUInt16LE(gsoSize, 4);
+  }
+  header.writeUInt16LE(csumStart, 6);
+  header.writeUInt16LE(csumOffset, 8);
+  return header;
+}
+
+function offloadFrame(frame: Uint8Array): OffloadFrame {
+  const header = Buffer.from(frame.subarray(0, VNET_HEADER));
+  const bytes = frame.slice(VNET_HEADER);
+  const csumStart = header.readUInt16LE(6);
+  const csumOffset = header.readUInt16LE(8);
+  const gso = new Map([
+    [1, OFFLOAD_GSO_TCP4],
+    [4, OFFLOAD_GSO_TCP6],
+    [5, OFFLOAD_GSO_UDP],
+  ]);
+  const partial = (header[0]! & 1) === 0 ? 0 : OFFLOAD_CSUM_PARTIAL;
+  const offload = partial | (gso.get(header[1]!) ?? 0);
+  const gsoHeader = csumStart + (csumOffset === 16 ? (bytes[csumStart + 12]! >> 4) * 4 : 8);
+  return { bytes, offload, csumStart, csumOffset, gsoSize: header.readUInt16LE(4), gsoHeader };
+}
+
 /** Length-prefixed frames over a child's standard streams. */
 class Pipe {
   readonly #child: ChildProcess;
@@ -83,11 +130,10 @@ class Pipe {
     child.stdout?.on('data', (chunk: Buffer) => this.#parse(chunk));
   }
 
-  write(frame: Uint8Array): void {
+  write(header: Uint8Array, frame: Uint8Array): void {
     const length = Buffer.alloc(4);
-    length.writeUInt32LE(frame.length);
-    this.#child.stdin?.write(length);
-    this.#child.stdin?.write(frame);
+    length.writeUInt32LE(header.length + frame.length);
+    this.#child.stdin?.write(Buffer.concat([length, header, frame]));
   }
 
   take(): Uint8Array[] {

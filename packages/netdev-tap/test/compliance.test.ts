@@ -14,31 +14,33 @@ beforeAll(async () => {
 });
 afterAll(() => helper?.remove());
 
-const cases = netdevSuite({
-  supports: {
-    'rx-runt': 'the kernel sends no frame shorter than an Ethernet header',
-    'rx-oversize': 'the largest MTU of a TAP allows 65,535 bytes',
-  },
-  setup: async () => {
-    if (helper === undefined) throw new Error('the AF_PACKET helper was not built');
-    const program = helper;
-    const netns = await Netns.create();
-    // The kernel's own neighbour discovery would fill small batches.
-    await netns.run('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6']);
-    const registry = new NetdevRegistry();
-    registry.register(new TapProvider());
-    let names = 0;
-    return {
-      netns,
-      registry,
-      type: 'tap',
-      config: { netns: netns.name },
-      name: () => `tap${names++}`,
-      farEnd: ({ name }) => program.farEnd(netns, name),
-      readable: (fd) => program.readable(fd),
-    };
-  },
-  teardown: ({ netns }) => netns.remove(),
-});
+for (const offload of ['on', 'off']) {
+  const cases = netdevSuite({
+    supports: {
+      'rx-runt': 'the kernel sends no frame shorter than an Ethernet header',
+      'rx-oversize': 'the largest MTU of a TAP allows 65,535 bytes',
+    },
+    setup: async () => {
+      if (helper === undefined) throw new Error('the AF_PACKET helper was not built');
+      const program = helper;
+      const netns = await Netns.create();
+      // The kernel's own neighbour discovery would fill small batches.
+      await netns.run('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6']);
+      const registry = new NetdevRegistry();
+      registry.register(new TapProvider());
+      let names = 0;
+      return {
+        netns,
+        registry,
+        type: 'tap',
+        config: { netns: netns.name, offload },
+        name: () => `tap${names++}`,
+        farEnd: ({ name }) => program.farEnd(netns, name),
+        readable: (fd) => program.readable(fd),
+      };
+    },
+    teardown: ({ netns }) => netns.remove(),
+  });
 
-defineSuite('netdev contract: tap', cases, { describe, it }, missing);
+  defineSuite(`netdev contract: tap, offload ${offload}`, cases, { describe, it }, missing);
+}

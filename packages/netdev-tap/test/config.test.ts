@@ -29,17 +29,26 @@ test('device names are those that the kernel takes as they are', () => {
 });
 
 test('options are parsed, and bad ones named', () => {
-  expect(parseOptions('t', {})).toEqual({ queues: 1, up: true });
+  expect(parseOptions('t', {})).toEqual({ offload: true, queues: 1, up: true });
   expect(
     parseOptions('t', {
       netns: 'blue',
       mac: '02:AB:00:00:00:01',
       mtu: '9000',
+      offload: 'off',
       persistent: 'true',
       queues: '4',
       up: 'false',
     }),
-  ).toEqual({ netns: 'blue', mac: '02:ab:00:00:00:01', mtu: 9000, persistent: true, queues: 4, up: false });
+  ).toEqual({
+    netns: 'blue',
+    mac: '02:ab:00:00:00:01',
+    mtu: 9000,
+    offload: false,
+    persistent: true,
+    queues: 4,
+    up: false,
+  });
   const bad: [string, string][] = [
     ['colour', 'blue'],
     ['mac', '02:00:00:00:00'],
@@ -50,6 +59,7 @@ test('options are parsed, and bad ones named', () => {
     ['netns', ''],
     ['netns', 'a/b'],
     ['netns', '..'],
+    ['offload', 'tso'],
     ['persistent', 'yes'],
     ['queues', '0'],
     ['queues', '257'],
@@ -87,7 +97,7 @@ test('a refused open leaves no descriptor', async () => {
   await expect(provider.open('no/name', {})).rejects.toMatchObject({ code: 'EINVAL' });
   await expect(provider.open('etl-cfg', { speed: '10' })).rejects.toMatchObject({
     code: 'EINVAL',
-    message: expect.stringContaining('the options are mac, mtu, netns, persistent, queues, up'),
+    message: expect.stringContaining('the options are mac, mtu, netns, offload, persistent, queues, up'),
   });
   expect(openFds()).toBe(before);
 });

@@ -19,6 +19,11 @@ assert.deepEqual(native.tapInfo(fd), { name, persistent: false });
 native.setPersistent(fd, true);
 assert.equal(native.tapInfo(fd).persistent, true);
 native.setPersistent(fd, false);
+native.setOffload(fd, 0x0f);
+native.setOffload(fd, 0);
+assert.throws(() => native.setOffload(fd, 0x4000_0000), { errno: 22, syscall: 'TUNSETOFFLOAD' });
+assert.throws(() => native.setOffload(-1, 0), { errno: 9 });
+assert.throws(() => native.setOffload(fd), TypeError);
 
 // RTM_GETLINK by name, then the same with no room for the reply.
 const request = new Uint8Array(44);
@@ -43,29 +48,41 @@ assert.equal(new DataView(reply.buffer).getInt32(16, true), 0);
 
 const { buffer } = new WebAssembly.Memory({ initial: 4, maximum: 4, shared: true });
 const arena = new Uint8Array(buffer);
-const frames = Int32Array.of(0, 2048, 4096);
+const frames = Int32Array.of(256, 2304, 4352);
 const lengths = Int32Array.of(60, 13, 2048);
 const errors = new Int32Array(3);
-const spill = arena.length - 65_536;
+const larges = Int32Array.of(65_536 + 256);
 assert.equal(native.txBurst(fd, arena, frames, lengths, 0, 3, errors), 2);
 assert.deepEqual([...errors], [0, 22, 0]);
 assert.equal(native.txBurst(fd, arena, frames, lengths, 2, 1, errors), 1);
 // The kernel's own IPv6 may have sent something meanwhile.
-assert.ok(native.rxBurst(fd, arena, frames, lengths, 3, 1792, spill) >= 0);
+assert.ok(native.rxBurst(fd, arena, frames, lengths, 3, 1792, larges, 1, false) >= 0);
+assert.ok(native.rxBurst(fd, arena, frames, lengths, 3, 1792, larges, 1, true) >= 0);
 assert.ok(native.rxDiscard(fd, 3) >= 0);
 
 // Every frame, length and slot outside of its memory is refused, whatever the numbers.
 const wild = [-2147483648, -1, 0, 1, arena.length - 1, arena.length, 2147483647];
 for (const at of wild) {
   for (const length of wild) {
-    if (at + length > arena.length || at < 0 || length < 0) {
+    if (at + length > arena.length || at < 10 || length < 0) {
       assert.equal(native.txBurst(fd, arena, Int32Array.of(at), Int32Array.of(length), 0, 1, errors), 0);
       assert.equal(errors[0], 14);
     }
-    const outside = native.rxBurst(fd, arena, Int32Array.of(at), new Int32Array(1), 1, length, -1);
+    const outside = native.rxBurst(
+      fd,
+      arena,
+      Int32Array.of(at),
+      new Int32Array(1),
+      1,
+      length,
+      larges,
+      0,
+      false,
+    );
     assert.ok(outside <= 1);
-    const apart = native.rxBurst(fd, arena, frames, lengths, at, 1792, length);
+    const apart = native.rxBurst(fd, arena, frames, lengths, at, 1792, Int32Array.of(length), 1, true);
     assert.ok(apart <= 3);
+    assert.ok(native.rxBurst(fd, arena, frames, lengths, 3, 1792, larges, at, false) <= 3);
     if (at !== 0 && at + length > 3)
       assert.equal(native.txBurst(fd, arena, frames, lengths, at, length, errors), -22);
   }
@@ -73,7 +90,7 @@ for (const at of wild) {
 assert.equal(native.txBurst(fd, arena, frames, new Float64Array(3), 0, 1, errors), -22);
 assert.equal(native.rxBurst(fd, arena), -22);
 assert.equal(native.rxDiscard('no'), -22);
-assert.equal(native.rxBurst(-1, arena, frames, lengths, 3, 1792, -1), -9);
+assert.equal(native.rxBurst(-1, arena, frames, lengths, 3, 1792, larges, 0, false), -9);
 
 assert.throws(() => native.openTap('sixteen-bytes-xx', netns, false), { errno: 36 });
 assert.throws(() => native.openTap('tap0', `/${'x'.repeat(5000)}`, false), { errno: 36 });

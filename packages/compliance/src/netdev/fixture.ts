@@ -2,12 +2,27 @@
 
 import type { Netdev, NetdevConfig, NetdevRegistry } from '@etherloom/core';
 
+/** A packet with offload metadata, as in a `PacketBatch`. */
+export interface OffloadFrame {
+  readonly bytes: Uint8Array;
+  /** OFFLOAD_* bits; 0 is a plain frame, for which the others mean nothing. */
+  readonly offload: number;
+  readonly csumStart: number;
+  readonly csumOffset: number;
+  readonly gsoSize: number;
+  readonly gsoHeader: number;
+}
+
 /** The other end of a device's wire. Frames that the suite did not send may come too: it knows its own. */
 export interface FarEnd {
   /** Sends `frames` into the device's receive side, in order. Resolves when they were handed over. */
   send(frames: readonly Uint8Array[]): Promise<void>;
   /** What the device transmitted since the last call, in order; empty when nothing came yet. */
   receive(): Promise<Uint8Array[]>;
+  /** As `send`, with the work left undone that the metadata name. Needed for the feature `offload`, as the next. */
+  sendOffload?(frames: readonly OffloadFrame[]): Promise<void>;
+  /** As `receive`, with the work that is left undone. */
+  receiveOffload?(): Promise<OffloadFrame[]>;
   close(): Promise<void>;
 }
 
@@ -41,6 +56,8 @@ export const NETDEV_FEATURES = [
   'rx-runt',
   /** Receiving frames longer than 65,535 bytes at all. */
   'rx-oversize',
+  /** Offload metadata, in either direction (the far end has to know them too). */
+  'offload',
   /** Queues on other threads. */
   'worker',
 ] as const;

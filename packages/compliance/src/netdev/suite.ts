@@ -4,10 +4,11 @@ import type { ComplianceCase } from '../case.js';
 import { controlCases } from './control-cases.js';
 import { dropCases } from './drop-cases.js';
 import type { NetdevFixture, NetdevSuite } from './fixture.js';
+import { offloadCases } from './offload-cases.js';
 import { queueCases } from './queue-cases.js';
 import { trafficCases } from './traffic-cases.js';
 
-const CASES = [...controlCases, ...trafficCases, ...dropCases, ...queueCases];
+const CASES = [...controlCases, ...trafficCases, ...dropCases, ...offloadCases, ...queueCases];
 
 /** The cases for one driver. Each runs `setup`, its checks, and `teardown` whatever happened. */
 export function netdevSuite<F extends NetdevFixture>(suite: NetdevSuite<F>): ComplianceCase[] {

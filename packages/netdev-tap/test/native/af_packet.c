@@ -1,5 +1,6 @@
 /*
- * The far end of a network device for tests: an AF_PACKET socket behind a pipe.
+ * The far end of a network device for tests: an AF_PACKET socket behind a pipe. Frames have a virtio-net header (10
+ * bytes) in front of them, both ways.
  *
  *   af_packet DEVICE   sends the frames that come on standard input, writes those that the kernel receives from DEVICE to
  *                      standard output. Every frame has its length in front, 32 bits in host order. A length of READY
@@ -13,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <poll.h>
 #include <stdint.h>
@@ -26,6 +28,8 @@
 #define SENT 0xffffffffu
 #define ADDRESSES 12
 #define TAG 4
+
+#define VNET_HEADER 10
 
 static unsigned char frame[1 << 17];
 
@@ -80,8 +84,8 @@ static void receive(int fd)
     struct sockaddr_ll from;
     char control[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
     /* Room for the outer VLAN tag, which the kernel takes out of the frame and tells apart. */
-    unsigned char *body = frame + TAG;
-    struct iovec iov = { body, sizeof frame - TAG };
+    unsigned char *front = frame + TAG;
+    struct iovec iov = { front, sizeof frame - TAG };
     struct msghdr message = { .msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &iov, .msg_iovlen = 1,
                               .msg_control = control, .msg_controllen = sizeof control };
     ssize_t n = recvmsg(fd, &message, 0);
@@ -90,7 +94,7 @@ static void receive(int fd)
         if (errno == ENETDOWN) return;
         fail("recvmsg");
     }
-    if (from.sll_pkttype == PACKET_OUTGOING || n < ADDRESSES) return;
+    if (from.sll_pkttype == PACKET_OUTGOING || n < VNET_HEADER + ADDRESSES) return;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
         struct tpacket_auxdata aux;
         if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) continue;
@@ -98,13 +102,18 @@ static void receive(int fd)
         if (!(aux.tp_status & TP_STATUS_VLAN_VALID)) continue;
         uint16_t tag[2] = { htons(aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETH_P_8021Q),
                             htons(aux.tp_vlan_tci) };
-        body = frame;
-        memmove(body, body + TAG, ADDRESSES);
-        memcpy(body + ADDRESSES, tag, TAG);
+        /* Where the checksum starts is counted without the tag. */
+        uint16_t start;
+        memcpy(&start, front + 6, sizeof start);
+        start += front[0] & VIRTIO_NET_HDR_F_NEEDS_CSUM ? TAG : 0;
+        memcpy(front + 6, &start, sizeof start);
+        memmove(frame, front, VNET_HEADER + ADDRESSES);
+        memcpy(frame + VNET_HEADER + ADDRESSES, tag, TAG);
+        front = frame;
         n += TAG;
     }
     put_length((uint32_t)n);
-    put(body, (size_t)n);
+    put(front, (size_t)n);
 }
 
 int main(int argc, char **argv)
@@ -126,6 +135,7 @@ int main(int argc, char **argv)
     if (fd < 0) fail("socket");
     int on = 1, memory = 1 << 24;
     if (setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) < 0) fail("PACKET_AUXDATA");
+    if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) < 0) fail("PACKET_VNET_HDR");
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &memory, sizeof memory) < 0) fail("SO_RCVBUFFORCE");
     struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
                                    .sll_ifindex = (int)if_nametoindex(argv[1]) };
