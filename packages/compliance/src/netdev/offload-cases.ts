@@ -107,7 +107,7 @@ class Desk {
     const { arena } = this.#pool;
     fill(this.#batch, this.#pool, frame);
     this.#batch.count = 0;
-    this.#resolver.beginSlot(this.#batch, 0);
+    this.#resolver.begin(this.#batch, 0, 0);
     const packets: Uint8Array[] = [];
     for (let at = this.#resolver.next(); at >= 0; at = this.#resolver.next()) {
       packets.push(arena.bytes.slice(at, at + this.#resolver.length));
