@@ -68,7 +68,8 @@ export class Port {
     }
   }
 
-  private take(): Uint8Array[] {
+  /** Empties the batch, into copies. */
+  take(): Uint8Array[] {
     const { batch } = this;
     const frames: Uint8Array[] = [];
     for (let i = 0; i < batch.count; i++) {

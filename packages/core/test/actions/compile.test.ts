@@ -35,6 +35,25 @@ describe('a program says of its list', () => {
     expect(compile(text).modifies).toBe(modifies);
   });
 
+  it.each([
+    ['1,push_vlan(vid=1,pcp=0),set(eth(src=02:00:00:00:00:01)),pop_vlan,recirc(1)', false],
+    [
+      'set(ipv4(src=10.0.0.1)),set(tcp(dst=5)),userspace(pid=1),clone(2),sample(sample=50%,actions(3))',
+      false,
+    ],
+    ['check_pkt_len(size=100,gt(1),le(2))', false],
+    ['1,trunc(100),2', true],
+    ['clone(trunc(100),2)', true],
+    ['push_mpls(label=1,tc=0,ttl=64,bos=1,eth_type=0x8847),1', true],
+    ['add_mpls(label=1,tc=0,ttl=64,bos=1,eth_type=0x8847),1', true],
+    ['pop_mpls(eth_type=0x800),1', true],
+    ['push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1,si=255,c1=0x1,c2=0x2,c3=0x3,c4=0x4),1', true],
+    ['pop_nsh(),1', true],
+    ['ct(commit),1', true],
+  ])('whether %s needs resolved packets: %s', (text, needsResolved) => {
+    expect(compile(text).needsResolved).toBe(needsResolved);
+  });
+
   it('what an upcall needs, with bytes of its own', () => {
     const out = new NlWriter();
     const first = out.begin(ACTION_ATTR.USERSPACE);
