@@ -24,8 +24,8 @@ static bool inside(int64_t offset, int64_t length, size_t size) {
 }
 
 /*
- * rxBurst(fd, arena: Uint8Array, frames: Int32Array, lengths: Int32Array, count, room, larges: Int32Array, largeCount,
- *         expectLarge: boolean): number
+ * rxBurst(fd, arena: Uint8Array, frames: Int32Array, lengths: Int32Array, count, room, larges: Int32Array, largeCount):
+ *         number
  *
  * Reads up to `count` frames: frame i goes to `frames[i]`, which has `room` bytes, and its length to `lengths[i]`; the
  * virtio-net header goes in front of it. Returns the number of frames read; -errno when it is none and the reason is not
@@ -35,26 +35,23 @@ static bool inside(int64_t offset, int64_t length, size_t size) {
  * `frames[i]`. READ_LIMIT as length means that the frame was longer than that. When all of `larges` are used up the
  * burst ends; with none at all a frame that is too long is consumed, with length `room + 1`.
  *
- * read(2) on a TAP cuts a frame that is longer than the buffer, and says nothing. So who reads has to guess: the size
- * that the frame before it had (`expectLarge`: that of the last burst), since bulk transfers come in trains. A large
- * frame that was not expected has its tail in place already, as the second part of the vector, and its head (1.8 KB,
- * 50 ns) is copied in front of it; a small one that was not expected is copied whole.
+ * read(2) on a TAP cuts a frame that is longer than the buffer, and says nothing. So every frame is read where the
+ * longest has room, and copied to its small frame when it fits: 5 ns for 64 bytes, 30 for 1,514, since the large frame
+ * stays in the cache. A vector of both (readv) would spare the copy and costs 110 ns.
  */
 static napi_value rx_burst_js(napi_env env, napi_callback_info info) {
-  napi_value values[9];
+  napi_value values[8];
   int32_t fd, count, room, large_count;
-  bool expect_large;
   void *arena_data, *frames_data, *lengths_data, *larges_data;
   size_t arena_size, frames_count, lengths_count, larges_count;
-  if (!arguments(env, info, 9, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
+  if (!arguments(env, info, 8, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
       !typed_array(env, values[1], napi_uint8_array, &arena_data, &arena_size) ||
       !typed_array(env, values[2], napi_int32_array, &frames_data, &frames_count) ||
       !typed_array(env, values[3], napi_int32_array, &lengths_data, &lengths_count) ||
       napi_get_value_int32(env, values[4], &count) != napi_ok ||
       napi_get_value_int32(env, values[5], &room) != napi_ok ||
       !typed_array(env, values[6], napi_int32_array, &larges_data, &larges_count) ||
-      napi_get_value_int32(env, values[7], &large_count) != napi_ok ||
-      napi_get_value_bool(env, values[8], &expect_large) != napi_ok || !inside(0, count, frames_count) ||
+      napi_get_value_int32(env, values[7], &large_count) != napi_ok || !inside(0, count, frames_count) ||
       !inside(0, count, lengths_count) || !inside(0, large_count, larges_count) || room < 1 || room >= READ_LIMIT) {
     return int_value(env, -EINVAL);
   }
@@ -74,14 +71,10 @@ static napi_value rx_burst_js(napi_env env, napi_callback_info info) {
     uint8_t *small = arena + frames[got] - VNET_HEADER;
     uint8_t *large = large_count > 0 ? arena + larges[used] - VNET_HEADER : NULL;
     ssize_t n;
-    if (expect_large && large != NULL) {
+    if (large != NULL) {
       n = read(fd, large, VNET_HEADER + READ_LIMIT);
     } else {
-      struct iovec parts[2];
-      parts[0].iov_base = small;
-      parts[0].iov_len = (size_t)(VNET_HEADER + room);
-      parts[1].iov_base = large != NULL ? large + VNET_HEADER + room : &overflow;
-      parts[1].iov_len = large != NULL ? (size_t)(READ_LIMIT - room) : 1;
+      struct iovec parts[2] = {{small, (size_t)(VNET_HEADER + room)}, {&overflow, 1}};
       n = readv(fd, parts, 2);
     }
     if (n <= 0) {
@@ -93,21 +86,14 @@ static napi_value rx_burst_js(napi_env env, napi_callback_info info) {
     }
     /* Less than a header is what no TAP gives: a frame of no bytes to whoever looks. */
     lengths[got] = n < VNET_HEADER ? 0 : (int32_t)n - VNET_HEADER;
-    if (lengths[got] > room) {
-      if (large != NULL) {
-        if (!expect_large) {
-          memcpy(large, small, (size_t)(VNET_HEADER + room));
-        }
+    if (large != NULL) {
+      if (lengths[got] > room) {
         int32_t frame = frames[got];
         frames[got] = larges[used];
         larges[used++] = frame;
-      }
-      expect_large = true;
-    } else {
-      if (expect_large && large != NULL) {
+      } else {
         memcpy(small, large, (size_t)n);
       }
-      expect_large = false;
     }
     got++;
   }

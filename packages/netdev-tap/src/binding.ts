@@ -31,7 +31,6 @@ export interface TapBursts {
     room: number,
     larges: Int32Array,
     largeCount: number,
-    expectLarge: boolean,
   ): number;
   /** Frames consumed and thrown away, or -errno. */
   rxDiscard(fd: number, count: number): number;

@@ -94,8 +94,6 @@ export class TapQueue implements NetdevQueue {
   /** Large frames for one burst. None are kept in hand: few exist, and each idle port would hold one. */
   readonly #larges = new Int32Array(MOST_LARGE);
   #recentLarge = 0;
-  /** Whether the last packet took a large frame: the next one is read into such a one then. */
-  #expectLarge = false;
   #closed = false;
 
   /** Takes ownership of nothing in `descriptor`; frames in hand return to `resources.pool` at `close`. */
@@ -220,7 +218,6 @@ export class TapQueue implements NetdevQueue {
       SMALL_ROOM,
       larges,
       offered,
-      this.#expectLarge,
     );
     let packets = 0;
     let bytes = 0;
@@ -242,10 +239,7 @@ export class TapQueue implements NetdevQueue {
         if (inLarge) pool.release(frame);
       }
     }
-    if (got > 0) {
-      this.#expectLarge = lengths[got - 1]! > SMALL_ROOM;
-      this.#recentLarge = Math.max(used, this.#recentLarge >> 1);
-    }
+    if (got > 0) this.#recentLarge = Math.max(used, this.#recentLarge >> 1);
     for (let i = Math.max(got, 0); i < this.#inHand; i++) frames[kept++] = frames[i]!;
     this.#inHand = kept;
     for (let i = used; i < offered; i++) pool.release(larges[i]!);
