@@ -17,6 +17,11 @@
 #define READ_LIMIT 65664
 /* struct virtio_net_hdr, which stands in the headroom right in front of every frame. */
 #define VNET_HEADER 10
+/*
+ * A burst of super-packets ends here: what was read is to be in the second-level cache still when it is sent on. With 16
+ * of them at a time TCP through two TAPs runs 20 % slower than with 2.
+ */
+#define BURST_BYTES (128 << 10)
 
 /* Whether `length` elements from `offset` on lie inside an array of `size`. */
 static bool inside(int64_t offset, int64_t length, size_t size) {
@@ -32,8 +37,8 @@ static bool inside(int64_t offset, int64_t length, size_t size) {
  * that nothing waits.
  *
  * A frame longer than `room` goes to the next one of `larges` (READ_LIMIT bytes each), which then changes places with
- * `frames[i]`. READ_LIMIT as length means that the frame was longer than that. When all of `larges` are used up the
- * burst ends; with none at all a frame that is too long is consumed, with length `room + 1`.
+ * `frames[i]`. READ_LIMIT as length means that the frame was longer than that. The burst ends when all of `larges` are
+ * used up, or after BURST_BYTES; with no `larges` at all a frame that is too long is consumed, with length `room + 1`.
  *
  * read(2) on a TAP cuts a frame that is longer than the buffer, and says nothing. So every frame is read where the
  * longest has room, and copied to its small frame when it fits: 5 ns for 64 bytes, 30 for 1,514, since the large frame
@@ -60,9 +65,9 @@ static napi_value rx_burst_js(napi_env env, napi_callback_info info) {
   int32_t *lengths = lengths_data;
   int32_t *larges = larges_data;
   uint8_t overflow;
-  int32_t got = 0, used = 0;
+  int32_t got = 0, used = 0, bytes = 0;
   int error = 0;
-  while (got < count && (used < large_count || large_count == 0)) {
+  while (got < count && bytes < BURST_BYTES && (used < large_count || large_count == 0)) {
     if (!inside((int64_t)frames[got] - VNET_HEADER, VNET_HEADER + room, arena_size) ||
         (large_count > 0 && !inside((int64_t)larges[used] - VNET_HEADER, VNET_HEADER + READ_LIMIT, arena_size))) {
       error = EFAULT;
@@ -95,6 +100,7 @@ static napi_value rx_burst_js(napi_env env, napi_callback_info info) {
         memcpy(small, large, (size_t)n);
       }
     }
+    bytes += lengths[got];
     got++;
   }
   return int_value(env, got > 0 ? got : -error);

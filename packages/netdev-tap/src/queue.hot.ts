@@ -64,7 +64,7 @@ const ETHERTYPE_QINQ = 0x88a8;
 
 /** Frames that an idle queue keeps in hand: enough for a lone packet or a short train, little for hundreds of ports. */
 const IDLE_FRAMES = 4;
-/** Large frames of one native burst. */
+/** Large frames of one native burst: jumbo frames, since super-packets end it before. */
 const MOST_LARGE = 8;
 
 // errno numbers that write(2) on a TAP gives.
@@ -111,9 +111,8 @@ export class TapQueue implements NetdevQueue {
   rxBurst(batch: PacketBatch): number {
     if (this.#closed || this.#state[STATE_CLOSED] !== 0) return 0;
     const before = batch.count;
-    // A native burst ends with the large frames that it was offered, and there may be more behind it. The rounds are
-    // bounded, since frames that are dropped do not fill the batch.
-    for (let round = 0; round < BURST && batch.count < batch.capacity; round++) {
+    // Nothing received means that nothing waits: so again when all that came was dropped, but not for ever.
+    for (let round = 0; round < BURST && batch.count === before && before < batch.capacity; round++) {
       if (!this.#readSome(batch)) break;
     }
     const received = batch.count - before;
@@ -182,7 +181,7 @@ export class TapQueue implements NetdevQueue {
     while (this.#inHand > count) this.#pool.release(this.#frames[--this.#inHand]!);
   }
 
-  /** One native burst; returns whether it ended because large frames ran out. */
+  /** One native burst; returns whether anything came. */
   #readSome(batch: PacketBatch): boolean {
     const frames = this.#frames;
     const lengths = this.#lengths;
@@ -247,7 +246,7 @@ export class TapQueue implements NetdevQueue {
       this.#counters[RX_PACKETS]! += packets;
       this.#counters[RX_BYTES]! += bytes;
     }
-    return used > 0 && used === offered;
+    return got > 0;
   }
 
   /** Appends what was read to the batch. Returns a DROP_* reason for what is no packet, or -1. */
