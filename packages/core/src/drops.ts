@@ -27,6 +27,7 @@ export const DROP_NO_HEADROOM = 18;
 export const DROP_RX_FAULT = 19;
 export const DROP_TX_NOT_ETHERNET = 20;
 export const DROP_BAD_OFFLOAD = 21;
+export const DROP_RX_FULL = 22;
 
 export interface DropReason {
   /** Identifier in JSON and metrics. */
@@ -61,6 +62,7 @@ export const DROP_REASONS: readonly DropReason[] = [
     code: 'bad_offload',
     sentence: 'checksum or segmentation metadata do not fit the packet that they came with',
   },
+  { code: 'rx_full', sentence: 'the receive ring of the device was full: the switch was too slow' },
 ];
 
 export const DROP_REASON_COUNT = DROP_REASONS.length;

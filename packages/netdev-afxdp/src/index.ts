@@ -1,43 +1,39 @@
 /**
  * @etherloom/netdev-afxdp: the I/O driver for AF_XDP sockets.
  *
- * This version holds the driver's contract only: its type and options. Opening a device is refused.
+ * Attaches to any Ethernet interface of the kernel: an XDP program hands what comes in to sockets whose memory is the
+ * packet arena itself. Linux 5.10 or later.
  */
 
-import {
-  DpifError,
-  type Netdev,
-  type NetdevConfig,
-  type NetdevProvider,
-  type NetdevQueue,
-  type QueueDescriptor,
+import type {
+  Netdev,
+  NetdevConfig,
+  NetdevProvider,
+  NetdevQueue,
+  QueueDescriptor,
+  QueueResources,
 } from '@etherloom/core';
-import { parseOptions } from './config.js';
+import { openAfxdp } from './afxdp/device.js';
+import { openQueue } from './afxdp/queue.js';
 
-export { type AfxdpMode, type AfxdpOptions, MODES, parseOptions } from './config.js';
+export type { XskDescriptor } from './afxdp/xsk.hot.js';
 
 export class AfxdpProvider implements NetdevProvider {
   readonly type = 'afxdp';
 
-  /** EINVAL for bad options (`queues`, `mode`), else EOPNOTSUPP: this version cannot open AF_XDP devices. */
-  async open(name: string, config: NetdevConfig): Promise<Netdev> {
-    parseOptions(name, config);
-    throw notAvailable(name);
+  /**
+   * Attaches to the existing device `name`. Options: `mode`, `netns`, `queues`, `up`; README.md says what they mean and
+   * which error codes there are.
+   */
+  open(name: string, config: NetdevConfig): Promise<Netdev> {
+    return openAfxdp(name, config);
   }
 
-  /** EOPNOTSUPP, as there are no devices whose queues it could open. */
-  openQueue(descriptor: QueueDescriptor): NetdevQueue {
-    throw notAvailable(descriptor.netdev);
+  openQueue(descriptor: QueueDescriptor, resources: QueueResources): NetdevQueue {
+    return openQueue(descriptor, resources);
   }
 }
 
 export function createNetdevProviders(): NetdevProvider[] {
   return [new AfxdpProvider()];
-}
-
-function notAvailable(name: string): DpifError {
-  return new DpifError(
-    'EOPNOTSUPP',
-    `cannot open "${name}": AF_XDP ports are not available yet in this version, use a port of type "tap"`,
-  );
 }

@@ -38,6 +38,8 @@ export interface NetdevFixture {
   name(): string;
   /** The far end of an open device. */
   farEnd(netdev: Netdev): Promise<FarEnd>;
+  /** How many devices to open and close in search of leaks, default 1000: for drivers whose kernel takes its time. */
+  readonly cycles?: number;
   /** Whether `fd` polls readable now. Needed for drivers with a `pollFd`: Node itself cannot tell. */
   readable?(fd: number): Promise<boolean>;
 }

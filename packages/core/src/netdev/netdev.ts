@@ -102,6 +102,11 @@ export interface Netdev {
   /** Interface index in its namespace; 0 when there is none. */
   getIfindex(): Promise<number>;
   readonly capabilities: NetdevCapabilities;
+  /**
+   * How the device is run, as text by name (netdev_get_status): `mode`, what was `refused` and why; `warning` is one
+   * sentence that says what the user should do. Absent: nothing to tell.
+   */
+  getStatus?(): Promise<Readonly<Record<string, string>>>;
   readonly qos?: NetdevQos;
   /**
    * Descriptor of receive/transmit queue pair `index`, `0 <= index < max(rxQueues, txQueues)`. Plain data, may go to
