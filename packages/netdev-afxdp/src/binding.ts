@@ -49,6 +49,35 @@ export interface XskBinding {
   statistics(fd: number, counts: Float64Array): number;
 }
 
+/** native/packet.c. `openPacket` throws a {@link SystemError}; the others return counts, or -errno. */
+export interface PacketBinding {
+  openPacket(control: number, ifindex: number): number;
+  /** Frames received. Five words of metadata a frame; `frames[i]` is where it begins, in `spill` when it is longer than `room`. */
+  rxBurst(
+    fd: number,
+    arena: Uint8Array,
+    frames: Int32Array,
+    lengths: Int32Array,
+    meta: Int32Array,
+    count: number,
+    room: number,
+    spill: number,
+  ): number;
+  rxDiscard(fd: number, count: number): number;
+  /** Packets that came and that were lost since the last call. */
+  statistics(fd: number, counts: Float64Array): number;
+  /** Frames that the device took; `errors[i]` is 0 or the errno of frame i. */
+  txBurst(
+    fd: number,
+    arena: Uint8Array,
+    frames: Int32Array,
+    lengths: Int32Array,
+    meta: Int32Array,
+    count: number,
+    errors: Int32Array,
+  ): number;
+}
+
 /** A system call that failed in the binding: its number, and which step it was. */
 export interface SystemError {
   readonly errno: number;
@@ -63,6 +92,11 @@ export function controlBinding(): ControlBinding {
 /** As {@link controlBinding}. */
 export function xskBinding(): XskBinding {
   return load('xsk', ['openXsk', 'closeXsk', 'receiveFrom', 'kick', 'wake', 'statistics']);
+}
+
+/** As {@link controlBinding}. */
+export function packetBinding(): PacketBinding {
+  return load('packet', ['openPacket', 'rxBurst', 'rxDiscard', 'statistics', 'txBurst']);
 }
 
 /** Node keeps what is loaded, so asking again is cheap. */

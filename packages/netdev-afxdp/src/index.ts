@@ -1,8 +1,8 @@
 /**
- * @etherloom/netdev-afxdp: the I/O driver for AF_XDP sockets.
+ * @etherloom/netdev-afxdp: the I/O driver for Ethernet interfaces of the Linux kernel.
  *
- * Attaches to any Ethernet interface of the kernel: an XDP program hands what comes in to sockets whose memory is the
- * packet arena itself. Linux 5.10 or later.
+ * Type `afxdp`: an XDP program hands what comes in to AF_XDP sockets whose memory is the packet arena itself. Linux 5.10 or
+ * later. Type `afpacket`: packet sockets, slower, for everything else. Type `system`: the first, or else the second.
  */
 
 import type {
@@ -13,9 +13,13 @@ import type {
   QueueDescriptor,
   QueueResources,
 } from '@etherloom/core';
+import { openAfpacket } from './afpacket/device.js';
+import { isPacketDescriptor, openQueue as openPacketQueue } from './afpacket/queue.js';
 import { openAfxdp } from './afxdp/device.js';
-import { openQueue } from './afxdp/queue.js';
+import { openQueue as openXskQueue } from './afxdp/queue.js';
+import { openSystem } from './system.js';
 
+export type { PacketDescriptor } from './afpacket/queue.hot.js';
 export type { XskDescriptor } from './afxdp/xsk.hot.js';
 
 export class AfxdpProvider implements NetdevProvider {
@@ -30,10 +34,38 @@ export class AfxdpProvider implements NetdevProvider {
   }
 
   openQueue(descriptor: QueueDescriptor, resources: QueueResources): NetdevQueue {
-    return openQueue(descriptor, resources);
+    return openXskQueue(descriptor, resources);
+  }
+}
+
+export class AfpacketProvider implements NetdevProvider {
+  readonly type = 'afpacket';
+
+  /** Opens a packet socket on the existing device `name`. Options: `netns`, `up`. */
+  open(name: string, config: NetdevConfig): Promise<Netdev> {
+    return openAfpacket(name, config);
+  }
+
+  openQueue(descriptor: QueueDescriptor, resources: QueueResources): NetdevQueue {
+    return openPacketQueue(descriptor, resources);
+  }
+}
+
+export class SystemProvider implements NetdevProvider {
+  readonly type = 'system';
+
+  /** Opens the existing device `name` as {@link AfxdpProvider} does, or where AF_XDP cannot be had by a packet socket. */
+  open(name: string, config: NetdevConfig): Promise<Netdev> {
+    return openSystem(name, config);
+  }
+
+  openQueue(descriptor: QueueDescriptor, resources: QueueResources): NetdevQueue {
+    return isPacketDescriptor(descriptor)
+      ? openPacketQueue(descriptor, resources)
+      : openXskQueue(descriptor, resources);
   }
 }
 
 export function createNetdevProviders(): NetdevProvider[] {
-  return [new AfxdpProvider()];
+  return [new AfxdpProvider(), new AfpacketProvider(), new SystemProvider()];
 }

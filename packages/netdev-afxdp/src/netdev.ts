@@ -88,9 +88,23 @@ export function findLink(
   }
 }
 
+/** A mode that cannot be had, and why. */
+export type Refusal = NonNullable<NetdevCapabilities['refused']>[number];
+
+/** A device that was found, and what it shall be to its users. */
+export interface OpenedDevice<Options extends DeviceOptions> {
+  readonly native: ControlBinding;
+  readonly name: string;
+  readonly type: string;
+  /** Control socket in the device's namespace. */
+  readonly control: number;
+  readonly link: Link;
+  readonly options: Options;
+}
+
 export abstract class KernelNetdev implements Netdev {
   readonly name: string;
-  abstract readonly type: string;
+  readonly type: string;
   abstract readonly capabilities: NetdevCapabilities;
   protected readonly native: ControlBinding;
   /** Control socket in the device's namespace; closed with the device. */
@@ -108,20 +122,18 @@ export abstract class KernelNetdev implements Netdev {
   #promiscuous = -1;
   #closed = false;
 
-  /** Takes over `control`, unless it throws. */
-  protected constructor(
-    native: ControlBinding,
-    name: string,
-    control: number,
-    link: Link,
-    queues: number,
-    netns: string | undefined,
-  ) {
-    this.native = native;
+  /** Brings the device up or down as the options say. Takes over `control`, unless it throws. */
+  protected constructor(opened: OpenedDevice<DeviceOptions>, queues: number) {
+    const { link, name } = opened;
+    if (link.flags & IFF_LOOPBACK) {
+      throw new DpifError('EINVAL', `"${name}" is the loopback device and cannot be a port: give another`);
+    }
+    this.native = opened.native;
     this.name = name;
-    this.control = control;
+    this.type = opened.type;
+    this.control = opened.control;
     this.ifindex = link.ifindex;
-    this.netns = netns;
+    this.netns = opened.options.netns;
     this.sharedState = new SharedArrayBuffer(stateWords(queues) * Int32Array.BYTES_PER_ELEMENT);
     this.#state = new Int32Array(this.sharedState);
     this.counters = Array.from(
@@ -130,10 +142,7 @@ export abstract class KernelNetdev implements Netdev {
     );
     this.#before = link.counters;
     this.#carrierChangesBefore = link.carrierChanges;
-    if (link.flags & IFF_LOOPBACK) {
-      throw new DpifError('EINVAL', `"${name}" is the loopback device and cannot be a port: give another`);
-    }
-    this.link();
+    this.applyOptions(opened.options);
   }
 
   abstract getConfig(): Promise<NetdevConfig>;
@@ -141,6 +150,15 @@ export abstract class KernelNetdev implements Netdev {
   abstract queueDescriptor(index: number): QueueDescriptor;
   /** Releases what the type has on top; called once. */
   protected abstract release(): void;
+
+  async getStatus(): Promise<Readonly<Record<string, string>>> {
+    const { mode = '', refused = [] } = this.capabilities;
+    const status: Record<string, string> = { mode };
+    if (refused.length > 0) status.refused = refused.map((r) => `${r.mode}: ${r.reason}`).join('; ');
+    const { name } = this.link();
+    if (name !== this.name) status.renamed = `the device is called "${name}" now`;
+    return status;
+  }
 
   async getMtu(): Promise<number> {
     return this.link().mtu;

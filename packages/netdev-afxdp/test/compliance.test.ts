@@ -48,3 +48,4 @@ function suite(title: string, type: string, config: NetdevConfig): void {
 
 suite('afxdp, native', 'afxdp', { mode: 'native' });
 suite('afxdp, generic', 'afxdp', { mode: 'generic' });
+suite('afpacket', 'afpacket', {});

@@ -22,7 +22,7 @@ import {
 import { type AfxdpMode, type AfxdpOptions, checkName, parseAfxdpOptions } from '../config.js';
 import { receiveQueues } from '../ethtool.js';
 import { kernelError, type Link } from '../link.js';
-import { findLink, KernelNetdev, openControl } from '../netdev.js';
+import { findLink, KernelNetdev, type OpenedDevice, openControl, type Refusal } from '../netdev.js';
 import { offloadWarning } from '../peer.js';
 import { STATE_SOCKETS, STATE_ZEROCOPY } from '../state.hot.js';
 import {
@@ -41,11 +41,6 @@ const QUEUE_MODULE = new URL('../../dist/afxdp/queue.js', import.meta.url).href;
 const FLAGS = { native: 1 << 2, generic: 1 << 1 } as const;
 type Attach = keyof typeof FLAGS;
 
-interface Refusal {
-  readonly mode: string;
-  readonly reason: string;
-}
-
 interface Program {
   readonly attach: Attach;
   readonly map: number;
@@ -53,8 +48,8 @@ interface Program {
   readonly refused: readonly Refusal[];
 }
 
-/** Opens device `name` and attaches the XDP program. On failure nothing is left behind. */
-export async function openAfxdp(name: string, config: NetdevConfig): Promise<Netdev> {
+/** Opens device `name` for users of provider `type`, and attaches the XDP program. On failure nothing is left behind. */
+export async function openAfxdp(name: string, config: NetdevConfig, type = 'afxdp'): Promise<Netdev> {
   checkName(name);
   const options = parseAfxdpOptions(name, config);
   const native = controlBinding();
@@ -64,7 +59,7 @@ export async function openAfxdp(name: string, config: NetdevConfig): Promise<Net
     const link = findLink(native, control, name, options.netns);
     const queues = checkQueues(native, control, link, options.queues);
     program = attachProgram(native, control, link, options);
-    return new AfxdpNetdev(native, name, control, link, options, program, queues);
+    return new AfxdpNetdev({ native, name, type, control, link, options }, program, queues);
   } catch (error) {
     if (program !== undefined) detach(program);
     closeSync(control);
@@ -165,7 +160,6 @@ function reason(error: SystemError, link: Link, attach: Attach): string {
 }
 
 class AfxdpNetdev extends KernelNetdev {
-  readonly type = 'afxdp';
   readonly #xsk: XskBinding;
   readonly #options: AfxdpOptions;
   readonly #program: Program;
@@ -174,25 +168,16 @@ class AfxdpNetdev extends KernelNetdev {
   readonly #state: Int32Array;
   readonly #retired: readonly SharedArrayBuffer[];
 
-  constructor(
-    native: ControlBinding,
-    name: string,
-    control: number,
-    link: Link,
-    options: AfxdpOptions,
-    program: Program,
-    deviceQueues: number,
-  ) {
-    super(native, name, control, link, options.queues, options.netns);
+  constructor(opened: OpenedDevice<AfxdpOptions>, program: Program, deviceQueues: number) {
+    super(opened, opened.options.queues);
     this.#xsk = xskBinding();
-    this.#options = options;
+    this.#options = opened.options;
     this.#program = program;
     this.#deviceQueues = deviceQueues;
     this.#state = new Int32Array(this.sharedState);
     this.#retired = this.counters.map(
       () => new SharedArrayBuffer(XDP_STATISTICS * Float64Array.BYTES_PER_ELEMENT),
     );
-    this.applyOptions(options);
   }
 
   /** Whether zero-copy works shows when the first queue is opened. */
@@ -229,12 +214,9 @@ class AfxdpNetdev extends KernelNetdev {
     this.applyOptions(options);
   }
 
-  async getStatus(): Promise<Readonly<Record<string, string>>> {
+  override async getStatus(): Promise<Readonly<Record<string, string>>> {
+    const status: Record<string, string> = { ...(await super.getStatus()) };
     const link = this.link();
-    const { mode = '', refused = [] } = this.capabilities;
-    const status: Record<string, string> = { mode };
-    if (refused.length > 0) status.refused = refused.map((r) => `${r.mode}: ${r.reason}`).join('; ');
-    if (link.name !== this.name) status.renamed = `the device is called "${link.name}" now`;
     const { queues } = this.#options;
     if (this.#deviceQueues > queues) {
       status.queues = `${queues} of the ${this.#deviceQueues} receive queues of the device are served; what comes in on the others goes to this host: give queues=${this.#deviceQueues}, or run "ethtool -L ${link.name} combined ${queues}"`;

@@ -34,6 +34,7 @@ import {
   SMALL_FRAME_SIZE,
 } from '@etherloom/core';
 import type { XskBinding, XskSocket } from '../binding.js';
+import { ETH_HEADER, tooBig } from '../frame.hot.js';
 import { STATE_CLOSED, STATE_DOWN, STATE_MTU, STATE_SOCKETS } from '../state.hot.js';
 
 /** Entries of the rings: receive, transmit, fill, completion. The kernel wants powers of two. */
@@ -71,11 +72,6 @@ const LEAST_FRAMES = 8;
 /** Bursts with packets between two looks at the kernel's statistics. */
 const ACCOUNT_BURSTS = 1024;
 
-const ETH_HEADER = 14;
-const ETHERTYPE_AT = 12;
-const VLAN_TAG = 4;
-const ETHERTYPE_VLAN = 0x8100;
-const ETHERTYPE_QINQ = 0x88a8;
 const RX_MASK = RX_SIZE - 1;
 const TX_MASK = TX_SIZE - 1;
 const FILL_MASK = FILL_SIZE - 1;
@@ -234,7 +230,7 @@ export class XskQueue implements NetdevQueue {
     for (let i = 0; i < count; i++) {
       const frame = data[i]!;
       const size = length[i]!;
-      if (size > limit && this.#tooBig(frame, size, limit)) this.#drop(frame, DROP_TX_TOO_BIG);
+      if (size > limit && tooBig(this.#view, frame, size, limit)) this.#drop(frame, DROP_TX_TOO_BIG);
       else if (this.#send(frame, size)) {
         sent++;
         bytes += size;
@@ -484,19 +480,6 @@ export class XskQueue implements NetdevQueue {
     if (result < 0) this.#fault(-result);
     if (result === -ENETDOWN || result === -ENXIO) return false;
     this.#state[STATE_DOWN] = 0;
-    return true;
-  }
-
-  /** Whether `size` exceeds the limit by more than the frame's VLAN tags, which do not count. */
-  #tooBig(frame: number, size: number, limit: number): boolean {
-    const end = frame + size;
-    let allowed = limit;
-    for (let at = frame + ETHERTYPE_AT; at + VLAN_TAG <= end; at += VLAN_TAG) {
-      const type = this.#view.getUint16(at);
-      if (type !== ETHERTYPE_VLAN && type !== ETHERTYPE_QINQ) return true;
-      allowed += VLAN_TAG;
-      if (size <= allowed) return false;
-    }
     return true;
   }
 }

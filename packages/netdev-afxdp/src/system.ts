@@ -1,0 +1,26 @@
+/**
+ * Devices of type `system`: any interface of the kernel, by AF_XDP where it can be had, else by AF_PACKET. Which one it
+ * is, and why not the other, is in the device's capabilities and status.
+ */
+
+import { type ErrnoCode, isDpifError, type Netdev, type NetdevConfig } from '@etherloom/core';
+import { openAfpacket } from './afpacket/device.js';
+import { openAfxdp } from './afxdp/device.js';
+import { parseAfxdpOptions } from './config.js';
+
+const TYPE = 'system';
+/** Errors that say that AF_XDP cannot be had here: the kernel, the device's driver or a privilege is missing. */
+const CANNOT_BE_HAD = new Set<ErrnoCode>(['EOPNOTSUPP', 'EAFNOSUPPORT', 'EPERM', 'EACCES']);
+
+/** Opens device `name`. With `mode` there is no fallback, since AF_PACKET has no such thing. */
+export async function openSystem(name: string, config: NetdevConfig): Promise<Netdev> {
+  try {
+    return await openAfxdp(name, config, TYPE);
+  } catch (error) {
+    if (!isDpifError(error) || !CANNOT_BE_HAD.has(error.code)) throw error;
+    const { mode, netns, up } = parseAfxdpOptions(name, config);
+    if (mode !== 'auto') throw error;
+    const options = { up: String(up), ...(netns === undefined ? {} : { netns }) };
+    return openAfpacket(name, options, TYPE, [{ mode: 'afxdp', reason: error.message }]);
+  }
+}
