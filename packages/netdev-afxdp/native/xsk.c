@@ -35,6 +35,8 @@ struct xsk {
   const void *base;
   size_t size;
   uint32_t flags;
+  int ifindex;
+  uint32_t queue;
   /* Keeps the arena alive while the kernel may write to it. */
   napi_ref arena;
   /* The two JavaScript objects that refer to this, each with a finalizer. */
@@ -183,6 +185,10 @@ static int bind_shared(struct xsk *xsk, struct sockaddr_xdp *address) {
     if (same_umem(xsk, other)) {
       address->sxdp_shared_umem_fd = (uint32_t)other->fd;
       error = bind(xsk->fd, (struct sockaddr *)address, sizeof *address) == 0 ? 0 : errno;
+      /* The kernel takes a second socket on the very queue for one that shares its rings, and complains of ours. */
+      if (error == EINVAL && other->ifindex == xsk->ifindex && other->queue == xsk->queue) {
+        error = EBUSY;
+      }
     }
   }
   address->sxdp_flags = flags;
@@ -196,14 +202,14 @@ static int bind_shared(struct xsk *xsk, struct sockaddr_xdp *address) {
  * a UMEM of their own over the same memory: frames go from one to the other all the same, since both name them by the
  * same addresses. Addresses are offsets from the start of the memory, as everywhere in the arena.
  */
-static struct outcome join(struct xsk *xsk, int ifindex, uint32_t queue, uint32_t chunk) {
+static struct outcome join(struct xsk *xsk, uint32_t chunk) {
   struct sockaddr_xdp address;
   struct outcome outcome = fine;
   memset(&address, 0, sizeof address);
   address.sxdp_family = AF_XDP;
   address.sxdp_flags = (uint16_t)xsk->flags;
-  address.sxdp_ifindex = (uint32_t)ifindex;
-  address.sxdp_queue_id = queue;
+  address.sxdp_ifindex = (uint32_t)xsk->ifindex;
+  address.sxdp_queue_id = xsk->queue;
   pthread_mutex_lock(&lock);
   int error = bind_shared(xsk, &address);
   if (error == EBADF) {
@@ -230,8 +236,8 @@ static struct outcome join(struct xsk *xsk, int ifindex, uint32_t queue, uint32_
 }
 
 struct request {
-  int32_t control, ifindex;
-  uint32_t queue, flags, chunk;
+  int32_t control;
+  uint32_t chunk;
   void *arena, *entries, *layout;
   size_t arena_size, entries_count, layout_count;
 };
@@ -248,7 +254,7 @@ static struct outcome open_xsk(const struct request *request, struct xsk *xsk) {
   }
   outcome = set_rings(xsk->fd, request->entries);
   if (outcome.error == 0) outcome = map_rings(xsk, request->entries, request->layout);
-  if (outcome.error == 0) outcome = join(xsk, request->ifindex, request->queue, request->chunk);
+  if (outcome.error == 0) outcome = join(xsk, request->chunk);
   return outcome;
 }
 
@@ -279,10 +285,12 @@ static void abandon(napi_env env, struct xsk *xsk) {
 static napi_value open_xsk_js(napi_env env, napi_callback_info info) {
   napi_value values[8], result, handle, rings;
   struct request request;
+  int32_t ifindex;
+  uint32_t queue, flags;
   if (!arguments(env, info, 8, values) || napi_get_value_int32(env, values[0], &request.control) != napi_ok ||
-      napi_get_value_int32(env, values[1], &request.ifindex) != napi_ok ||
-      napi_get_value_uint32(env, values[2], &request.queue) != napi_ok ||
-      napi_get_value_uint32(env, values[3], &request.flags) != napi_ok ||
+      napi_get_value_int32(env, values[1], &ifindex) != napi_ok ||
+      napi_get_value_uint32(env, values[2], &queue) != napi_ok ||
+      napi_get_value_uint32(env, values[3], &flags) != napi_ok ||
       !typed_array(env, values[4], napi_uint8_array, &request.arena, &request.arena_size) ||
       napi_get_value_uint32(env, values[5], &request.chunk) != napi_ok ||
       !typed_array(env, values[6], napi_uint32_array, &request.entries, &request.entries_count) ||
@@ -297,7 +305,9 @@ static napi_value open_xsk_js(napi_env env, napi_callback_info info) {
   xsk->fd = -1;
   xsk->base = request.arena;
   xsk->size = request.arena_size;
-  xsk->flags = request.flags;
+  xsk->flags = flags;
+  xsk->ifindex = ifindex;
+  xsk->queue = queue;
   struct outcome outcome = open_xsk(&request, xsk);
   if (outcome.error != 0) {
     abandon(env, xsk);

@@ -1,8 +1,120 @@
-/** What the tests of this package share: veth pairs in namespaces of their own, and what a machine may lack for them. */
+/** What the tests of this package share: veth pairs in namespaces of their own, queues, and what a machine may lack. */
 
-import { type DpifError, isDpifError, type Netdev, type NetdevConfig, NetdevRegistry } from '@etherloom/core';
-import { missingPrivileges, Netns, type Privilege } from '@etherloom/testkit';
-import { createNetdevProviders } from '../src/index.js';
+import { closeSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+import {
+  type DpifError,
+  DROP_REASON_COUNT,
+  DROP_REASONS,
+  FramePool,
+  isDpifError,
+  type Netdev,
+  type NetdevConfig,
+  type NetdevQueue,
+  NetdevRegistry,
+  PacketArena,
+  PacketBatch,
+} from '@etherloom/core';
+import { ethernet, missingPrivileges, Netns, type Privilege, pattern, raw } from '@etherloom/testkit';
+import { controlBinding } from '../src/binding.js';
+import { AfpacketProvider, AfxdpProvider, createNetdevProviders } from '../src/index.js';
+
+/** Local experimental EtherType (IEEE 802): nothing but these tests uses it. */
+const OUR_TYPE = 0x88b5;
+
+/** A frame of `length` bytes whose payload depends on `seed`. */
+export function frameOf(length: number, seed = 0): Uint8Array {
+  return ethernet({}, raw(OUR_TYPE, pattern(length - 14, seed)));
+}
+
+/** A queue of a device, with memory of its own or shared with others. */
+export class Port {
+  readonly pool: FramePool;
+  readonly queue: NetdevQueue;
+  readonly drops = new Float64Array(DROP_REASON_COUNT);
+  readonly batch = new PacketBatch();
+
+  constructor(
+    netdev: Netdev,
+    pool = new FramePool(PacketArena.create({ frames: 512, largeFrames: 16 })),
+    index = 0,
+  ) {
+    this.pool = pool;
+    const provider = netdev.type === 'afpacket' ? new AfpacketProvider() : new AfxdpProvider();
+    this.queue = provider.openQueue(netdev.queueDescriptor(index), { pool, drops: this.drops });
+  }
+
+  /** Sends copies of `frames` in bursts; returns how many the device took. */
+  send(...frames: readonly Uint8Array[]): number {
+    let sent = 0;
+    for (let i = 0; i < frames.length; i += this.batch.capacity) {
+      for (const frame of frames.slice(i, i + this.batch.capacity)) {
+        const at = this.pool.allocFor(frame.length);
+        this.pool.arena.bytes.set(frame, at);
+        this.batch.push(at, frame.length);
+      }
+      sent += this.queue.txBurst(this.batch);
+    }
+    return sent;
+  }
+
+  /** One burst, as copies of the frames that are ours. */
+  receive(): Uint8Array[] {
+    const frames: Uint8Array[] = [];
+    this.queue.rxBurst(this.batch);
+    for (let i = 0; i < this.batch.count; i++) {
+      const at = this.batch.data[i] ?? 0;
+      const frame = this.pool.arena.bytes.slice(at, at + (this.batch.length[i] ?? 0));
+      if (this.pool.arena.view.getUint16(at + 12) === OUR_TYPE) frames.push(frame);
+      this.pool.release(at);
+    }
+    this.batch.count = 0;
+    return frames;
+  }
+
+  /** Bursts until `wanted` frames of ours came; rejects after 5 s. */
+  async receiveMany(wanted: number): Promise<Uint8Array[]> {
+    const frames: Uint8Array[] = [];
+    const deadline = Date.now() + 5000;
+    while (frames.length < wanted) {
+      frames.push(...this.receive());
+      if (Date.now() > deadline) throw new Error(`${frames.length} of ${wanted} frames came within 5 s`);
+      await turn();
+    }
+    return frames;
+  }
+
+  /** Drop counters that are not 0, by code. */
+  dropped(): Record<string, number> {
+    const named = DROP_REASONS.map(({ code }, i): [string, number] => [code, this.drops[i] ?? 0]);
+    return Object.fromEntries(named.filter(([, count]) => count > 0));
+  }
+}
+
+/** Throws unless every frame of the pool is back. */
+export function assertWhole(pool: FramePool): void {
+  const { arena, free, freeLarge } = pool;
+  if (free === arena.frames && freeLarge === arena.largeFrames) return;
+  throw new Error(
+    `frames leaked: ${free} of ${arena.frames} and ${freeLarge} of ${arena.largeFrames} are left`,
+  );
+}
+
+const SET_TX_CHECKSUM = 0x17;
+const SET_FLAGS = 0x26;
+
+/** What `ethtool -K DEVICE tx off txvlan off` does. */
+export function offloadsOff(netns: Netns, device: string): void {
+  const native = controlBinding();
+  const control = native.openControl(netns.path);
+  try {
+    for (const command of [SET_TX_CHECKSUM, SET_FLAGS]) {
+      native.ethtool(control, device, new Uint8Array(Uint32Array.of(command, 0).buffer));
+    }
+  } finally {
+    closeSync(control);
+  }
+}
 
 export function registry(): NetdevRegistry {
   const made = new NetdevRegistry();
@@ -63,13 +175,3 @@ export async function missing(
 }
 
 const CANNOT = new Set<DpifError['code']>(['EPERM', 'EACCES', 'EOPNOTSUPP', 'EAFNOSUPPORT', 'ENOSYS']);
-
-/** All that can be read of a device's settings and state. */
-export async function describeDevice(netdev: Netdev): Promise<unknown> {
-  return {
-    config: await netdev.getConfig(),
-    mtu: await netdev.getMtu(),
-    flags: await netdev.getFlags(),
-    carrier: await netdev.getCarrier(),
-  };
-}
