@@ -62,7 +62,8 @@ describe('a running switchd', () => {
     // A port that does not work leaves no datapath behind.
     expect(await bench.etherloom('add-dp', 'dummy@br1', 'p1,type=dummy', 'p2,type=nosuch')).toMatchObject({
       code: 2,
-      stderr: 'etherloom: unknown netdev type "nosuch"; registered types: afxdp, dummy, tap\n',
+      stderr:
+        'etherloom: unknown netdev type "nosuch"; registered types: afpacket, afxdp, dummy, system, tap\n',
     });
     expect((await bench.etherloom('dump-dps')).stdout).toBe('');
     // Its name and its devices are free again.

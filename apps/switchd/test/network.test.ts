@@ -3,6 +3,7 @@
 import { Netns, requirePrivileges, run } from '@etherloom/testkit';
 import { afterEach, beforeEach, describe, expect, it, type TestContext } from 'vitest';
 import { DaemonBench } from './daemon-bench.js';
+import { program, TCP_SINK, tcpSource } from './traffic.js';
 
 let bench: DaemonBench;
 let hosts: Netns[];
@@ -29,55 +30,6 @@ async function network(context: TestContext, count: number): Promise<void> {
     await host.ip('addr', 'add', `${address(i + 1)}/24`, 'dev', tap(i + 1));
 }
 
-/** Starts a Node program in a host; `line` resolves to each line that it prints, in turn. */
-function program(host: Netns, script: string) {
-  const child = host.spawn(process.execPath, ['-e', script]);
-  const lines: string[] = [];
-  const waiting: ((line: string) => void)[] = [];
-  let rest = '';
-  child.stdout?.on('data', (chunk: Buffer) => {
-    const parts = (rest + chunk.toString()).split('\n');
-    rest = parts.pop() ?? '';
-    for (const part of parts) {
-      const wake = waiting.shift();
-      if (wake === undefined) lines.push(part);
-      else wake(part);
-    }
-  });
-  return {
-    lines,
-    line: (): Promise<string> => {
-      const line = lines.shift();
-      return line === undefined ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(line);
-    },
-    write: (text: string) => child.stdin?.write(`${text}\n`),
-  };
-}
-
-const TCP_SINK = `
-  const hash = require('crypto').createHash('sha256');
-  require('net').createServer((socket) => {
-    socket.on('data', (chunk) => hash.update(chunk));
-    socket.on('end', () => { console.log(hash.digest('hex')); });
-  }).listen(5001, () => console.log('ready'));`;
-
-const tcpSource = (bytes: number): string => `
-  const socket = require('net').connect(5001, '${address(2)}');
-  const crypto = require('crypto');
-  const hash = crypto.createHash('sha256');
-  let left = ${bytes};
-  const more = () => {
-    while (left > 0) {
-      const block = crypto.randomBytes(Math.min(left, 65536));
-      hash.update(block);
-      left -= block.length;
-      if (!socket.write(block)) return socket.once('drain', more);
-    }
-    socket.end();
-  };
-  socket.on('connect', more);
-  socket.on('close', () => console.log(hash.digest('hex')));`;
-
 /** Prints each datagram; sends each line of standard input to the address that the line begins with. */
 const UDP_PEER = `
   const socket = require('dgram').createSocket('udp4');
@@ -94,7 +46,7 @@ describe('hosts on TAP ports', () => {
     const [one, two] = hosts as [Netns, Netns];
     const sink = program(two, TCP_SINK);
     expect(await sink.line()).toBe('ready');
-    const source = program(one, tcpSource(20 << 20));
+    const source = program(one, tcpSource(address(2), 20 << 20));
     expect(await sink.line()).toBe(await source.line());
     // Port 0 is the switch's own TAP: what it floods is not between the two.
     const { flows } = JSON.parse((await bench.etherloom('dump-flows', '--json')).stdout);

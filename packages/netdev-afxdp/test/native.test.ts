@@ -102,6 +102,27 @@ it(
 );
 
 it(
+  'type system falls back to a packet socket where AF_XDP cannot be had, and says so',
+  onVeths(1, async (netns) => {
+    const script = `
+      import { SystemProvider } from ${INDEX};
+      const provider = new SystemProvider();
+      const device = await provider.open('v0', { queues: '1' });
+      console.log(device.type, JSON.stringify(await device.getStatus()));
+      await provider.open('v0', { mode: 'native' }).catch((error) => console.log(error.code));
+      await device.close();`;
+    const without = ['--bounding-set=-sys_admin,-bpf', ...node(script)];
+    const [first = '', second = ''] = (
+      await netns.run('setpriv', without, { env: { NODE_OPTIONS: '' } })
+    ).split('\n');
+    expect(first).toMatch(
+      /^system \{"mode":"packet socket","refused":"afxdp: cannot put an XDP program on .*CAP_BPF"\}$/,
+    );
+    expect(second).toBe('EPERM');
+  }),
+);
+
+it(
   'a process that is killed leaves no program, no promiscuous mode and no busy queue behind',
   onVeths(1, async (netns) => {
     const script = `${opener(

@@ -24,16 +24,13 @@ import { DUMMY_INTERNAL, dummyDatapaths } from './dummy.js';
 import { Log, type Logger } from './log.js';
 import { RunDir } from './run-dir.js';
 
-/**
- * Datapath types. An "internal" port of a user-space datapath is a TAP, and a "system" port, which is any interface of
- * the machine, is driven by AF_XDP.
- */
+/** Datapath types. An "internal" port of a user-space datapath is a TAP. */
 function registerDatapaths(dpifs: DpifRegistry, netdevs: NetdevRegistry, clock: Clock, dummy: boolean): void {
   dpifs.register(
     createUserspaceProvider({
       type: 'netdev',
       netdevs,
-      portTypes: { internal: 'tap', system: 'afxdp' },
+      portTypes: { internal: 'tap' },
       clock: clock.now,
     }),
   );

@@ -16,7 +16,7 @@ export function dummyDatapaths(netdevs: NetdevRegistry, clock: Clock): DpifProvi
   const provider = createUserspaceProvider({
     type: 'dummy',
     netdevs,
-    portTypes: { internal: DUMMY_INTERNAL, system: 'afxdp' },
+    portTypes: { internal: DUMMY_INTERNAL },
     clock: clock.now,
     actionRules: 'openvswitch',
   });
