@@ -74,12 +74,12 @@ async function talk([one, two]: readonly Netns[]): Promise<void> {
 describe('hosts on veth pairs exchange pings and TCP, both ways', () => {
   it.for(['type=afxdp,mode=native', 'type=afxdp,mode=generic', 'type=system'])(
     'by %s, with checksums and tags left to no device',
+    { timeout: 60_000 },
     async (options, context) => {
       const hosts = await network(context, options, noAfxdp);
       for (const host of hosts) offloadsOff(host, 'eth0');
       await talk(hosts);
     },
-    60_000,
   );
 
   it('by type=afpacket, with the offloads that veth pairs have by default', async (context) => {
