@@ -289,6 +289,19 @@ describe('model', () => {
     expect(refusal(() => encodeActions(JSON.parse(json))).message).toContain(message);
   });
 
+  test('is written whole wherever the memory of the writer has to grow', () => {
+    const sets: Action[] = Array.from({ length: 400 }, (_, i) => ({ type: 'set', key: { skb_mark: i + 1 } }));
+    for (let pops = 0; pops < 3; pops++) {
+      const actions: Action[] = [
+        ...Array.from({ length: pops }, () => ({ type: 'pop_vlan' }) as const),
+        ...sets,
+      ];
+      const encoded = encodeActions(actions);
+      expect(decodeActions(encoded)).toEqual(actions);
+      expect(hex(parseActions(formatActions(encoded)))).toBe(hex(encoded));
+    }
+  });
+
   test('does not encode more than an attribute can hold', () => {
     const data = `0x${'00'.repeat(40000)}`;
     const half: Action = { type: 'userspace', pid: 1, userdata: data };

@@ -123,7 +123,8 @@ function halvesOf({ type, payload }: Attribute): { value: Uint8Array; mask: Uint
 /** Appends SET with the attribute that the reader is at. */
 function putSet(out: NlWriter, key: NlReader): void {
   const mark = out.begin(ACTION_ATTR.SET);
-  copy(key, out.memory, out.reserve(key.type, key.length));
+  const at = out.reserve(key.type, key.length);
+  copy(key, out.memory, at);
   out.end(mark);
 }
 
