@@ -237,6 +237,7 @@ describe('formatDatapath', () => {
           name: 'p',
           type: 'system',
           config: { a: 'b' },
+          offloads: { rx: [], tx: ['csum', 'tso4'] },
           drops: {},
           stats: { rxPackets: 1, rxBytes: 1_288_490 },
         },
@@ -253,7 +254,8 @@ describe('formatDatapath', () => {
         '    TX packets:? errors:? dropped:? aborted:? carrier:?\n' +
         '    collisions:?\n' +
         '    RX bytes:1288490 (1.2 MiB)  TX bytes:?\n' +
-        '    UPCALL packets:? errors:?\n',
+        '    UPCALL packets:? errors:?\n' +
+        '    offloads: RX none  TX csum,tso4\n',
     );
   });
 });

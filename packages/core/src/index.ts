@@ -32,6 +32,7 @@ export * from './packet/checksum.hot.js';
 export { type ComposeOptions, composePacket } from './packet/compose.js';
 export * from './packet/frame-pool.hot.js';
 export { PacketState } from './packet/modify.hot.js';
+export { offloadNames } from './packet/offload-names.js';
 export * from './packet/resolve.hot.js';
 export { finishChecksum, Segmenter } from './packet/segment.hot.js';
 export * from './packet/virtio-net.hot.js';

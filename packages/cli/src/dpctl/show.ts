@@ -1,6 +1,14 @@
 /** dpctl: show. What it finds out about a datapath, and Open vSwitch's layout of it. */
 
-import { type Dpif, type DpifPort, isDpifError, type NetdevStats, toDpifError } from '@etherloom/core';
+import {
+  type Dpif,
+  type DpifPort,
+  isDpifError,
+  type NetdevCapabilities,
+  type NetdevStats,
+  offloadNames,
+  toDpifError,
+} from '@etherloom/core';
 import { type DpctlCommand, type DpctlContext, Report } from './command.js';
 import { datapathNames, withDevice, withNamed } from './open.js';
 
@@ -10,6 +18,8 @@ export type PortView = {
   readonly name: string;
   readonly type: string;
   readonly config: { readonly [option: string]: string };
+  /** Work on packets that the device leaves to us, and takes from us, by name; absent for one without. */
+  readonly offloads?: { readonly rx: readonly string[]; readonly tx: readonly string[] };
   /** Packets not delivered, by code of the drop reason; only reasons that occurred. */
   readonly drops: { readonly [code: string]: number };
   readonly stats: { readonly [counter: string]: number };
@@ -56,14 +66,13 @@ async function viewDatapath(context: DpctlContext, dpif: Dpif): Promise<Datapath
   const ports: PortView[] = [];
   for await (const port of dpif.portDump()) {
     const { portNo, name, type } = port;
-    const { config, stats } = await viewDevice(context, dpif, port);
+    const device = await viewDevice(context, dpif, port);
     ports.push({
       number: portNo,
       name,
       type,
-      config,
+      ...device,
       drops: { ...(await dpif.portGetDrops(portNo)) },
-      stats,
     });
   }
   ports.sort((a, b) => a.number - b.number);
@@ -82,10 +91,11 @@ async function viewDevice(
   context: DpctlContext,
   dpif: Dpif,
   port: DpifPort,
-): Promise<Pick<PortView, 'config' | 'stats'>> {
+): Promise<Pick<PortView, 'config' | 'offloads' | 'stats'>> {
   try {
     return await withDevice(context, dpif, port, async (netdev) => ({
       config: { ...(await netdev.getConfig()) },
+      ...offloadsOf(netdev.capabilities),
       stats: present(await netdev.getStats()),
     }));
   } catch (error) {
@@ -93,6 +103,12 @@ async function viewDevice(
     if (!isDpifError(error)) throw error;
     return { config: {}, stats: {} };
   }
+}
+
+function offloadsOf(capabilities: NetdevCapabilities): Pick<PortView, 'offloads'> {
+  const rx = offloadNames(capabilities.rxOffloads);
+  const tx = offloadNames(capabilities.txOffloads);
+  return rx.length + tx.length === 0 ? {} : { offloads: { rx, tx } };
 }
 
 /** Without the members that are there but undefined: JSON has none. */
@@ -123,7 +139,13 @@ export function formatDatapath(view: DatapathView, statistics: boolean): string 
   }
   for (const port of view.ports) {
     lines.push(`  port ${port.number}: ${port.name}${formatType(port)}`);
-    if (statistics) lines.push(...formatStats(port.stats));
+    if (!statistics) continue;
+    lines.push(...formatStats(port.stats));
+    // Not in Open vSwitch's layout, and so only for devices that have some.
+    if (port.offloads !== undefined) {
+      const { rx, tx } = port.offloads;
+      lines.push(`    offloads: RX ${rx.join(',') || 'none'}  TX ${tx.join(',') || 'none'}`);
+    }
   }
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -195,7 +195,7 @@ const MEMORY = { frames: 512, largeFrames: 64 };
 
 export const offloadCases: readonly CaseDefinition[] = [
   {
-    name: 'packets with the work left on them that the device announces leave it as they should be on a wire',
+    name: 'packets with work left on them leave as they should be on a wire',
     cites: 'NetdevCapabilities.txOffloads: "OFFLOAD_* bits that may be set on frames given to txBurst."',
     needs: 'offload',
     run: (fixture) =>
@@ -221,7 +221,7 @@ export const offloadCases: readonly CaseDefinition[] = [
       ),
   },
   {
-    name: 'packets that the far end leaves unfinished are received with metadata that finish them, or finished',
+    name: 'packets with work left on them are received with what finishes them',
     cites: 'NetdevCapabilities.rxOffloads: "OFFLOAD_* bits that rxBurst may set."',
     needs: 'offload',
     run: (fixture) =>
