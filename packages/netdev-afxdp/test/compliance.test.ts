@@ -22,6 +22,7 @@ function suite(title: string, type: string, config: NetdevConfig): void {
   const cases = netdevSuite({
     supports: {
       'largest-frame': 'a veth pair with an XDP program carries no 65,535 bytes',
+      ...(type === 'afxdp' && { offload: 'frames of AF_XDP carry no metadata' }),
       'rx-runt': 'the kernel sends no frame shorter than an Ethernet header',
       'rx-oversize': 'no MTU of a veth pair allows more than 65,535 bytes',
     },

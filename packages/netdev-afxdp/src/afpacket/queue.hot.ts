@@ -111,7 +111,9 @@ export class PacketQueue implements NetdevQueue {
       const frame = batch.data[i]!;
       const size = batch.length[i]!;
       const offload = batch.offload[i]!;
-      if (closed || ((offload & OFFLOAD_GSO) === 0 && tooBig(this.#view, frame, size, limit))) {
+      // Of a super-packet the segments are held against the MTU.
+      const longest = (offload & OFFLOAD_GSO) === 0 ? size : batch.gsoHeader[i]! + batch.gsoSize[i]!;
+      if (closed || tooBig(this.#view, frame, longest, limit)) {
         this.#drops[closed ? DROP_TX_DOWN : DROP_TX_TOO_BIG]!++;
         this.#pool.release(frame);
         continue;
