@@ -4,8 +4,8 @@
  */
 
 export * from './dpctl/index.js';
-export { main as etherloom, type Streams } from './etherloom/main.js';
-export type { Screen } from './etherloom/render.js';
+export { main as etherloom } from './etherloom/main.js';
+export type { Screen, Streams } from './etherloom/session.js';
 export { DEFAULT_RUN_DIR, defaultRunDir } from './etherloom/target.js';
 export { type FdbEntry, formatFdb } from './fdb.js';
 export { JsonShapeError } from './json.js';

@@ -61,6 +61,26 @@ const show: DpctlCommand = {
   },
 };
 
+/** The datapaths called `names`, or all. Rejects with a `DpctlError` for the first that cannot be seen. */
+export async function viewDatapaths(
+  context: DpctlContext,
+  names: readonly string[],
+): Promise<DatapathView[]> {
+  const report = new Report();
+  const views: DatapathView[] = [];
+  for (const name of names.length > 0 ? names : await datapathNames(context.dpifs)) {
+    await withNamed(context, report, name, `opening datapath ${name} failed`, async (dpif) => {
+      try {
+        views.push(await viewDatapath(context, dpif));
+      } catch (error) {
+        report.failWith(`${dpif.name}: failed to get its state`, toDpifError(error));
+      }
+    });
+  }
+  report.result({});
+  return views;
+}
+
 async function viewDatapath(context: DpctlContext, dpif: Dpif): Promise<DatapathView> {
   const { hit, missed, lost, flows, maskHit, masks, cacheHit } = await dpif.getDpStats();
   const ports: PortView[] = [];

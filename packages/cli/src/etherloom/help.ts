@@ -1,21 +1,9 @@
 /** The help texts, made from the command table. */
 
-import { type CliCommand, type CliOption, COMMANDS } from './commands.js';
-import { DEFAULT_RUN_DIR } from './target.js';
+import { type CliCommand, type CliOption, GLOBAL_OPTIONS } from './command.js';
+import { COMMANDS } from './commands.js';
 
-export const GLOBAL_OPTIONS: readonly (CliOption & { readonly value?: string })[] = [
-  {
-    name: 'run-dir',
-    value: 'DIR',
-    help: `directory of the daemon's pidfile and socket (default $OVS_RUNDIR, else ${DEFAULT_RUN_DIR})`,
-  },
-  { name: 'socket', value: 'PATH', help: "the daemon's control socket itself" },
-  { name: 'json', help: 'print JSON, one stable object per command' },
-  { name: 'help', short: 'h', help: 'print this help, or that of a command' },
-  { name: 'version', help: 'print the version' },
-];
-
-function optionLines(options: readonly (CliOption & { readonly value?: string })[]): string[] {
+function optionLines(options: readonly CliOption[]): string[] {
   const left = options.map(
     ({ name, short, value }) =>
       `${short === undefined ? '    ' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}`,
@@ -24,18 +12,34 @@ function optionLines(options: readonly (CliOption & { readonly value?: string })
   return options.map(({ help }, i) => `  ${left[i]!.padEnd(width)}  ${help}`);
 }
 
+/** Words in lines of at most 100 characters. */
+function wrapped(words: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + word.length > 98) lines.push(`  ${word}`);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+}
+
 export function generalHelp(): string {
-  const width = Math.max(...COMMANDS.map(({ name }) => name.length));
+  const listed = COMMANDS.filter(({ unlisted }) => !unlisted);
+  const unlisted = COMMANDS.filter((command) => command.unlisted).map(({ name }) => name);
+  const width = Math.max(...listed.map(({ name }) => name.length));
   return [
     'etherloom: looks into a running Etherloom switch (switchd) and changes it.',
     '',
     'Usage: etherloom COMMAND [OPTIONS] [ARGUMENTS]',
     '',
     'Commands:',
-    ...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    ...listed.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     '',
     'Options:',
     ...optionLines(GLOBAL_OPTIONS),
+    '',
+    "These of Open vSwitch's dpctl are understood, and refused, since a datapath here has nothing to do them with:",
+    ...wrapped(unlisted),
     '',
     'A DATAPATH is "br0" or, with its type, "netdev@br0"; it may be left out where only one exists.',
     'A FLOW is what "dump-flows" prints; ACTIONS are port numbers or names, "drop", "push_vlan(vid=5,pcp=0)" and so on.',
@@ -58,9 +62,9 @@ export function commandHelp(command: CliCommand): string {
     'Options:',
     ...optionLines([...command.options, ...GLOBAL_OPTIONS]),
     '',
-    'Examples:',
-    ...command.examples.map((example) => `  ${example}`),
-    '',
+    ...(command.examples.length === 0
+      ? []
+      : ['Examples:', ...command.examples.map((example) => `  ${example}`), '']),
   ];
   return lines.join('\n');
 }

@@ -1,35 +1,40 @@
-/** The command `etherloom`: arguments in, one control command to the daemon, its answer out. */
+/** The command `etherloom`: arguments in, one command on datapaths, its answer out. */
 
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
-import { arityError } from '../dpctl/index.js';
-import { type UnixctlClient, UnixctlConnectionError, UnixctlServerError } from '../unixctl/client.js';
-import type { JsonValue } from '../unixctl/protocol.js';
-import { readNames } from './answers.js';
-import { type CliCommand, COMMANDS } from './commands.js';
+import { DpifError, DpifRegistry, NetdevRegistry } from '@etherloom/core';
+import { arityError, type DpctlContext, DpctlError, datapathNames } from '../dpctl/index.js';
+import { JsonShapeError } from '../json.js';
+import { RemoteSwitch } from '../remote/index.js';
+import { UnixctlConnectionError, UnixctlServerError } from '../unixctl/client.js';
+import { type CliCommand, GLOBAL_OPTIONS } from './command.js';
+import { COMMANDS } from './commands.js';
 import { CliError, EXIT_SERVER, EXIT_USAGE } from './errors.js';
-import { commandHelp, GLOBAL_OPTIONS, generalHelp } from './help.js';
-import type { Screen } from './render.js';
+import { commandHelp, generalHelp } from './help.js';
+import type { Session, Streams } from './session.js';
 import { connectDaemon, defaultRunDir } from './target.js';
 
 /** The datapath type that `add-dp` means when none is given: the one that runs in user space. */
 const NEW_DATAPATH_TYPE = 'netdev';
 
-export interface Streams {
-  out(text: string): void;
-  error(text: string): void;
-  readonly screen: Screen;
-}
-
-/** Runs the command line `argv` (without the program); resolves to the exit code. Never rejects for bad input. */
-export async function main(argv: readonly string[], streams: Streams): Promise<number> {
+/**
+ * Runs the command line `argv` (without the program) on the datapaths of `local`, or, without it, on those of the
+ * running switchd that the options name. Resolves to the exit code; never rejects for bad input.
+ */
+export async function main(argv: readonly string[], streams: Streams, local?: DpctlContext): Promise<number> {
   try {
-    await run(argv, streams);
+    await run(argv, streams, local);
     return 0;
   } catch (error) {
-    if (error instanceof UnixctlServerError) return fail(streams, error.message, EXIT_SERVER);
-    if (error instanceof UnixctlConnectionError) return fail(streams, error.message, EXIT_SERVER);
     if (error instanceof CliError) return fail(streams, error.message, error.exitCode);
+    if (error instanceof JsonShapeError) {
+      const message = `switchd answered with ${error.message}; it may be of another version than this command`;
+      return fail(streams, message, EXIT_SERVER);
+    }
+    const known = [DpctlError, DpifError, UnixctlServerError, UnixctlConnectionError];
+    if (error instanceof Error && known.some((type) => error instanceof type)) {
+      return fail(streams, error.message, EXIT_SERVER);
+    }
     throw error;
   }
 }
@@ -39,13 +44,13 @@ function fail(streams: Streams, message: string, exitCode: number): number {
   return exitCode;
 }
 
-async function run(argv: readonly string[], streams: Streams): Promise<void> {
+async function run(argv: readonly string[], streams: Streams, local?: DpctlContext): Promise<void> {
   const { options, args: words } = parse(argv);
   const [first, ...args] = words;
   if (options.has('version')) return streams.out(`etherloom ${version()}\n`);
   if (first === undefined || first === 'help') {
     const topic = args[0] === undefined ? undefined : findCommand(args[0]);
-    streams.out(topic === undefined ? generalHelp() : commandHelp(topic));
+    await streams.out(topic === undefined ? generalHelp() : commandHelp(topic));
     if (first === undefined && !options.has('help'))
       throw new CliError('give a command, such as "etherloom show"');
     return;
@@ -53,14 +58,48 @@ async function run(argv: readonly string[], streams: Streams): Promise<void> {
   const command = findCommand(first);
   if (options.has('help')) return streams.out(commandHelp(command));
   check(command, options, args);
+  const session = await open(command, options, local);
+  try {
+    const own = new Map(
+      [...options].filter(([name]) => command.options.some((option) => option.name === name)),
+    );
+    await command.run({
+      session,
+      args: await resolveDatapaths(session.context, command, args),
+      options: own,
+      json: options.has('json'),
+      streams,
+    });
+  } finally {
+    session.close();
+  }
+}
+
+async function open(
+  command: CliCommand,
+  options: ReadonlyMap<string, string>,
+  local: DpctlContext | undefined,
+): Promise<Session> {
+  if (local !== undefined) return { context: local, close: () => {} };
+  if (command.local) {
+    return { context: { dpifs: new DpifRegistry(), netdevs: new NetdevRegistry() }, close: () => {} };
+  }
+  const socket = options.get('socket');
   const client = await connectDaemon({
-    ...(options.get('socket') === undefined ? {} : { socket: options.get('socket')! }),
+    ...(socket === undefined ? {} : { socket }),
     runDir: options.get('run-dir') ?? defaultRunDir(),
   });
   try {
-    streams.out(await ask(client, command, options, args, streams.screen));
-  } finally {
+    const remote = await RemoteSwitch.over(client);
+    await client.transact('set-options', ['--errors', 'sentence']);
+    return {
+      context: remote.registries(),
+      control: (method, params) => client.transact(method, params),
+      close: () => remote.close(),
+    };
+  } catch (error) {
     client.close();
+    throw error;
   }
 }
 
@@ -68,11 +107,11 @@ async function run(argv: readonly string[], streams: Streams): Promise<void> {
 function parse(argv: readonly string[]): { options: ReadonlyMap<string, string>; args: string[] } {
   const known = [...GLOBAL_OPTIONS, ...COMMANDS.flatMap(({ options }) => options)];
   const config = Object.fromEntries(
-    known.map((option) => [
-      option.name,
+    known.map(({ name, value, short }) => [
+      name,
       {
-        type: 'value' in option && option.value !== undefined ? ('string' as const) : ('boolean' as const),
-        ...(option.short === undefined ? {} : { short: option.short }),
+        type: value === undefined ? ('boolean' as const) : ('string' as const),
+        ...(short === undefined ? {} : { short }),
       },
     ]),
   );
@@ -90,8 +129,8 @@ function parse(argv: readonly string[]): { options: ReadonlyMap<string, string>;
 function findCommand(name: string): CliCommand {
   const command = COMMANDS.find((candidate) => candidate.name === name);
   if (command !== undefined) return command;
-  const names = COMMANDS.map((candidate) => candidate.name).join(', ');
-  throw new CliError(`there is no command "${name}"; the commands are ${names}`);
+  const names = COMMANDS.filter(({ unlisted }) => !unlisted).map((candidate) => candidate.name);
+  throw new CliError(`there is no command "${name}"; the commands are ${names.join(', ')}`);
 }
 
 function check(command: CliCommand, options: ReadonlyMap<string, string>, args: readonly string[]): void {
@@ -108,66 +147,34 @@ function check(command: CliCommand, options: ReadonlyMap<string, string>, args: 
     throw new CliError(`${wrong}: etherloom ${command.name} ${command.usage}`.trimEnd());
 }
 
-async function ask(
-  client: UnixctlClient,
-  command: CliCommand,
-  options: ReadonlyMap<string, string>,
-  args: readonly string[],
-  screen: Screen,
-): Promise<string> {
-  await client.transact('set-options', ['--format', 'json', '--errors', 'sentence']);
-  const resolved = await resolveDatapaths(client, command, args);
-  const flags = command.options.filter(({ name }) => options.has(name)).map(({ name }) => `--${name}`);
-  const request = [...flags, ...resolved];
-  const json = options.has('json');
-  if (!json && command.render === undefined) await client.transact('set-options', ['--format', 'text']);
-  const answer =
-    command.datapaths === 'new'
-      ? await createWhole(client, command.method, request)
-      : await client.transact(command.method, request);
-  if (json) return `${JSON.stringify(answer, null, 2)}\n`;
-  return command.render?.(answer, screen, new Set(options.keys())) ?? String(answer);
-}
-
-/**
- * Makes a datapath with all its ports, or nothing: the daemon's own command, as Open vSwitch's, leaves the datapath
- * there without a port that failed.
- */
-async function createWhole(
-  client: UnixctlClient,
-  method: string,
-  request: readonly string[],
-): Promise<JsonValue> {
-  const [name = ''] = request;
-  const before = readNames(await client.transact('dpctl/dump-dps'));
-  try {
-    return await client.transact(method, request);
-  } catch (error) {
-    const after = readNames(await client.transact('dpctl/dump-dps'));
-    if (after.includes(name) && !before.includes(name)) await client.transact('dpctl/del-dp', [name]);
-    throw error;
-  }
-}
-
 /** Turns bare datapath names into full ones, so that people need not know types. */
 async function resolveDatapaths(
-  client: UnixctlClient,
+  { dpifs }: DpctlContext,
   { datapaths, maxArgs }: CliCommand,
   args: readonly string[],
 ): Promise<readonly string[]> {
-  const count = { none: 0, new: 1, first: 1, optional: args.length === maxArgs ? 1 : 0, all: args.length }[
-    datapaths
-  ];
+  const count = {
+    none: 0,
+    new: 1,
+    first: 1,
+    known: Math.min(args.length, 1),
+    full: args.length === maxArgs ? 1 : 0,
+    all: args.length,
+  }[datapaths];
   const bare = args.slice(0, count).filter((arg) => !arg.includes('@'));
   if (bare.length === 0) return args;
   if (datapaths === 'new') return [`${NEW_DATAPATH_TYPE}@${args[0]}`, ...args.slice(1)];
-  const names = readNames(await client.transact('dpctl/dump-dps'));
-  return args.map((arg, i) => (i < count && bare.includes(arg) ? fullName(arg, names) : arg));
+  const names = await datapathNames(dpifs);
+  return args.map((arg, i) => {
+    if (i >= count || !bare.includes(arg)) return arg;
+    return fullName(arg, names, datapaths === 'known');
+  });
 }
 
-function fullName(bare: string, names: readonly string[]): string {
+function fullName(bare: string, names: readonly string[], maybe: boolean): string {
   const [found, another] = names.filter((name) => name.slice(name.indexOf('@') + 1) === bare);
   if (found === undefined) {
+    if (maybe) return bare;
     const there = names.length === 0 ? 'none exists' : `there are ${names.join(', ')}`;
     throw new CliError(`no datapath is called "${bare}"; ${there}`, EXIT_SERVER);
   }

@@ -5,14 +5,12 @@ import { DROP_REASONS } from '@etherloom/core';
 import Table from 'cli-table3';
 import { type DatapathView, formatDatapath, type PortView } from '../dpctl/show.js';
 import { type FdbEntry, formatFdb } from '../fdb.js';
+import type { Screen } from './session.js';
 
-/** Where output goes. */
-export interface Screen {
-  readonly terminal: boolean;
-  readonly colour: boolean;
-}
-
-const bold = (screen: Screen, text: string): string => (screen.colour ? styleText('bold', text) : text);
+// Whether there are colours was decided already, from where the output goes.
+const styled = (screen: Screen, style: 'bold' | 'red', text: string): string =>
+  screen.colour ? styleText(style, text, { validateStream: false }) : text;
+const bold = (screen: Screen, text: string): string => styled(screen, 'bold', text);
 
 function table(
   screen: Screen,
@@ -72,19 +70,19 @@ function datapathTable(view: DatapathView, screen: Screen): string {
     port.stats.rxBytes ?? '?',
     port.stats.txPackets ?? '?',
     port.stats.txBytes ?? '?',
-    total(port.drops),
+    total(port.drops) === 0 ? 0 : styled(screen, 'red', String(total(port.drops))),
   ]);
-  return `${lines.join('\n')}\n${table(screen, head, rows, [0, 4, 5, 6, 7, 8])}${dropLines(view.ports)}`;
+  return `${lines.join('\n')}\n${table(screen, head, rows, [0, 4, 5, 6, 7, 8])}${dropLines(view.ports, screen)}`;
 }
 
-function dropLines(ports: readonly PortView[]): string {
+function dropLines(ports: readonly PortView[], screen: Screen): string {
   const lines = ports.flatMap((port) =>
     Object.entries(port.drops).map(
       ([code, count]) =>
         `  ${port.name}: ${count} x ${code} (${sentences.get(code) ?? 'reason unknown to this command'})\n`,
     ),
   );
-  return lines.length === 0 ? '' : `dropped packets:\n${lines.join('')}`;
+  return lines.length === 0 ? '' : `${styled(screen, 'red', 'dropped packets:')}\n${lines.join('')}`;
 }
 
 /** Learned addresses: a table with port names, or the layout of Open vSwitch's fdb/show. */
