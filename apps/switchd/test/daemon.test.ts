@@ -1,7 +1,10 @@
 /** switchd as a process: starting, being asked, stopping, and refusing without leaving anything behind. */
 
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { run } from '@etherloom/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DaemonBench } from './daemon-bench.js';
 
@@ -186,6 +189,48 @@ describe('a switchd that cannot start', () => {
     writeFileSync(join(bench.runDir, 'mine'), '');
     expect((await bench.start('--datapath', 'br0@', '--port', 'x,type=none').ended).code).toBe(1);
     expect(readdirSync(bench.runDir)).toEqual(['mine']);
+  });
+});
+
+describe('etherloom as a program', () => {
+  const program = fileURLToPath(new URL('../../../packages/cli/bin/etherloom.js', import.meta.url));
+
+  it('watches a running switchd until it is interrupted', async () => {
+    await bench.running(...DUMMY);
+    const child = spawn(process.execPath, [program, '--run-dir', bench.runDir, 'monitor', '--json']);
+    let out = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+    // Until it watches, nobody can tell when that is.
+    for (let port = 10; out === ''; port++) {
+      await bench.etherloom('add-if', 'br0', `p${port},type=dummy`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    child.kill('SIGINT');
+    expect(await ended).toBe(0);
+    expect(JSON.parse(out.split('\n')[0]!)).toMatchObject({
+      event: 'port-added',
+      datapath: 'dummy@br0',
+      port: { type: 'dummy' },
+    });
+  });
+
+  it('has tables on a terminal, in colours unless NO_COLOR is set, and none in a pipe', async (context) => {
+    if (spawnSync('script', ['--version']).status !== 0)
+      context.skip('needs script: install it (Debian package bsdutils)');
+    await bench.running(...DUMMY);
+    const command = `${process.execPath} ${program} --run-dir ${bench.runDir} show`;
+    const onTerminal = (env: Record<string, string>): Promise<string> =>
+      run('script', ['-qec', command, '/dev/null'], { env: { NO_COLOR: '', ...env } });
+    const esc = String.fromCharCode(27);
+    expect(await onTerminal({})).toContain(`${esc}[1mdummy@br0`);
+    const plain = await onTerminal({ NO_COLOR: '1' });
+    expect(plain).toContain('│');
+    expect(plain).not.toContain(esc);
+    expect(await run('sh', ['-c', `${command} | cat`])).toMatch(/^dummy@br0:\n {2}lookups: /);
+    expect(await run('sh', ['-c', `${command} | head -1`])).toBe('dummy@br0:\n');
   });
 });
 
