@@ -12,7 +12,7 @@ export const completionCommand = (commands: () => readonly CliCommand[]): CliCom
   datapaths: 'none',
   summary: 'print the script that completes commands in a shell',
   options: [],
-  examples: ['source <(etherloom completion bash)', 'etherloom completion zsh > "${fpath[1]}/_etherloom"'],
+  examples: ['source <(etherloom completion bash)', 'etherloom completion zsh > ~/.zfunc/_etherloom'],
   local: true,
   async run({ args: [shell], streams }) {
     const listed = commands().filter(({ unlisted }) => !unlisted);
@@ -97,7 +97,7 @@ function zsh(listed: readonly CliCommand[]): string {
     return `    ${command.name}) _arguments ${[...command.options.map(option), '$globals', ...rest].join(' ')} ;;`;
   });
   return `#compdef etherloom
-# zsh completion for etherloom: etherloom completion zsh > "\${fpath[1]}/_etherloom"
+# zsh completion for etherloom: etherloom completion zsh > ~/.zfunc/_etherloom, in $fpath
 _etherloom_datapaths() {
   local -a names
   names=(\${(f)"$(etherloom dump-dps 2> /dev/null)"})
