@@ -36,10 +36,12 @@ export class Coverage {
       this.#totals.set(name, 0);
     }
     this.#timer = setInterval(() => {
-      void this.read().then(() => {
+      const note = (): void => {
         this.#history.push(new Map(this.#totals));
-        if (this.#history.length > HOUR) this.#history.shift();
-      });
+        if (this.#history.length > HOUR + 1) this.#history.shift();
+      };
+      // What could not be read now is read the next time; whoever asks hears why.
+      this.read().then(note, note);
     }, INTERVAL);
     this.#timer.unref();
   }
@@ -50,7 +52,7 @@ export class Coverage {
 
   /** Brings the totals up to date. */
   read(): Promise<void> {
-    this.#reading = this.#reading.then(async () => {
+    const reading = this.#reading.then(async () => {
       const now = await readAll(this.#init);
       for (const [place, counts] of now) {
         const before = this.#last.get(place) ?? {};
@@ -62,7 +64,8 @@ export class Coverage {
       }
       this.#last = now;
     });
-    return this.#reading;
+    this.#reading = reading.catch(() => undefined);
+    return reading;
   }
 
   /** Names in alphabetical order; rates per second over the last 5 seconds, minute and hour. */
