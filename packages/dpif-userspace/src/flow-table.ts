@@ -19,7 +19,16 @@ import {
   NO_STATS,
   type TupleSearch,
 } from '@etherloom/core';
-import { flowToKey, flowToMask, KEY_WORDS, keyToFlow, maskToFlow, W_IN_PORT } from '@etherloom/odp-codec';
+import {
+  flowToKey,
+  flowToMask,
+  KEY_WORDS,
+  keyToFlow,
+  maskToFlow,
+  W_IN_PORT,
+  W_MPLS,
+  W_TYPE_FRAG_PROTO,
+} from '@etherloom/odp-codec';
 import type { ActionRules } from './action-rules.js';
 import { ActionTable } from './action-table.js';
 import { checkKnown, fitnessError } from './key-errors.js';
@@ -181,6 +190,10 @@ export class FlowTable implements FlowView {
     const result = maskToFlow(mask, this.#key, this.#mask, 0, 0, this.#vlanLimit);
     if (result.fitness !== 'perfect') throw fitnessError('flow mask', mask, result, flowToKey(this.#key));
     checkKnown('flow mask', mask);
+    // The codec lets this pass, as Open vSwitch does: a label means nothing without the type.
+    if (this.#mask[W_MPLS] !== 0 && this.#mask[W_TYPE_FRAG_PROTO]! >>> 16 !== 0xffff) {
+      throw new DpifError('EINVAL', 'the flow mask matches mpls, but eth_type only in part');
+    }
     if (this.#mask[W_IN_PORT] !== -1) {
       throw new DpifError('EINVAL', 'the flow mask must match in_port exactly: flows belong to one port');
     }

@@ -32,6 +32,8 @@ export const DPIF_FEATURES = [
   'handlers',
   /** Recirculation. */
   'recirculation',
+  /** Actions that cannot apply to any packet of their flow are refused, as by the Linux datapath. */
+  'action-rules',
   /** `portGetDrops` names why packets were dropped. */
   'drops',
 ] as const;

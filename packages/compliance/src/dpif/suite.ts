@@ -1,13 +1,18 @@
 /** The dpif suite: what every datapath provider must do, as cases. */
 
 import type { ComplianceCase } from '../case.js';
+import { actionCases } from './action-cases.js';
+import { concurrencyCases } from './concurrency-cases.js';
 import { datapathCases } from './datapath-cases.js';
 import { dumpCases } from './dump-cases.js';
 import { executeCases } from './execute-cases.js';
 import type { DpifFixture, DpifSuite } from './fixture.js';
 import { flowCases } from './flow-cases.js';
+import { matchCases } from './match-cases.js';
 import { portCases } from './port-cases.js';
+import { putCases } from './put-cases.js';
 import { queueCases } from './queue-cases.js';
+import { refusalCases } from './refusal-cases.js';
 import { trafficCases } from './traffic-cases.js';
 import { upcallCases } from './upcall-cases.js';
 
@@ -15,11 +20,16 @@ const CASES = [
   ...datapathCases,
   ...portCases,
   ...flowCases,
+  ...putCases,
+  ...refusalCases,
   ...dumpCases,
   ...trafficCases,
+  ...matchCases,
+  ...actionCases,
   ...executeCases,
   ...upcallCases,
   ...queueCases,
+  ...concurrencyCases,
 ];
 
 /** The cases for one provider. Each runs `setup`, its checks, and `teardown` whatever happened. */
