@@ -10,10 +10,20 @@ import { createUserspaceProvider } from '../src/index.js';
 
 const missing = missingPrivileges(['tun', 'netns', 'cc']);
 let helper: AfPacket | undefined;
+/** One namespace for all cases, which takes longer to make than a case to run; every name is used once. */
+let netns: Netns | undefined;
+let names = 0;
 beforeAll(async () => {
-  if (missing === undefined) helper = await AfPacket.build();
+  if (missing !== undefined) return;
+  helper = await AfPacket.build();
+  netns = await Netns.create();
+  // The kernel's own neighbour discovery would miss, and count.
+  await netns.run('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6']);
 });
-afterAll(() => helper?.remove());
+afterAll(async () => {
+  await netns?.remove();
+  await helper?.remove();
+});
 
 /** TAPs in a namespace of their own: a local port is opened without options. */
 function tapsIn(netns: Netns): NetdevProvider {
@@ -27,28 +37,23 @@ function tapsIn(netns: Netns): NetdevProvider {
 
 const cases = dpifSuite({
   setup: async () => {
-    if (helper === undefined) throw new Error('the AF_PACKET helper was not built');
-    const program = helper;
-    const netns = await Netns.create();
-    // The kernel's own neighbour discovery would miss, and count.
-    await netns.run('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6']);
+    if (helper === undefined || netns === undefined) throw new Error('the far end was not built');
+    const [program, wire] = [helper, netns];
     const netdevs = new NetdevRegistry();
-    netdevs.register(tapsIn(netns));
+    netdevs.register(tapsIn(wire));
     const dpifs = new DpifRegistry();
     dpifs.register(createUserspaceProvider({ netdevs, arena: { frames: 512, largeFrames: 16 } }));
-    let names = 0;
     return {
-      netns,
       dpifs,
       type: 'netdev',
       netdevs,
       portType: 'tap',
       portConfig: {},
       name: () => `tap${names++}`,
-      farEnd: (name) => program.farEnd(netns, name),
+      farEnd: (name) => program.farEnd(wire, name),
     };
   },
-  teardown: ({ netns }) => netns.remove(),
+  teardown: async () => undefined,
 });
 
 defineSuite('dpif contract: user space over TAP devices', cases, { describe, it }, missing);
