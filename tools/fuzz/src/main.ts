@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz -- [TARGET...] [--minutes N] [--seed N] [--save] [--list]`: coverage-guided fuzzing of the codec,
- * extraction and execution, and fuzzing of the control socket. Exit status: 0 when nothing was found, 1 when something was, 2 for a wrong command line.
+ * `npm run fuzz -- [TARGET...] [--minutes N] [--seed N] [--episode N] [--save] [--list]`: coverage-guided fuzzing of
+ * the codec, extraction and execution, fuzzing of the control socket, and random sequences for the datapath. Exit status: 0
+ * when nothing was found, 1 when something was, 2 for a wrong command line.
  */
 
 import { parseArgs } from 'node:util';
@@ -9,29 +10,35 @@ import { Coverage } from './coverage.js';
 import { type Failure, Fuzzer, tryInput } from './fuzzer.js';
 import { minimize } from './minimize.js';
 import { Random } from './random.js';
+import { episodeSeed, runSequence, SEQUENCES, type SequenceEntry } from './sequence.js';
 import { ServiceFuzzer } from './service/service.js';
-import { readInputs, readVectors, writeCorpus, writeFinding } from './store.js';
+import { readInputs, readVectors, writeCorpus, writeFinding, writeSequenceFinding } from './store.js';
 import { describeInput, type Target } from './target.js';
 import { type ServiceEntry, TARGETS, type TargetEntry } from './targets/index.js';
 
 const PACKAGES = new URL('../../../packages/', import.meta.url).href;
 const REPORT_SECONDS = 10;
 
-const USAGE = `usage: npm run fuzz -- [TARGET...] [--minutes N] [--seed N] [--save] [--list]
+const NAMES = [...TARGETS, ...SEQUENCES].map(({ name }) => name);
+
+const USAGE = `usage: npm run fuzz -- [TARGET...] [--minutes N] [--seed N] [--episode N] [--save] [--list]
 
   --minutes N  time for each target, default 1
   --seed N     start of the random numbers, 0..4294967295; default: another one each time, which is printed
+  --episode N  begin with this episode of a sequence, as a finding names it
   --save       add to tools/fuzz/corpus what the vectors do not reach
   --list       the targets and what they do
 
-Targets: ${TARGETS.map(({ name }) => name).join(', ')}; default: all.`;
+Targets: ${NAMES.join(', ')}; default: all.`;
 
 class UsageError extends Error {}
 
 interface Arguments {
   readonly targets: readonly (TargetEntry | ServiceEntry)[];
+  readonly sequences: readonly SequenceEntry[];
   readonly minutes: number;
   readonly seed: number;
+  readonly episode: number;
   readonly save: boolean;
 }
 
@@ -43,10 +50,10 @@ function readArguments(): Arguments | undefined {
     return undefined;
   }
   if (values.list === true) {
-    for (const { name, about } of TARGETS) console.log(`${name.padEnd(13)} ${about}`);
+    for (const { name, about } of [...TARGETS, ...SEQUENCES]) console.log(`${name.padEnd(13)} ${about}`);
     return undefined;
   }
-  const unknown = positionals.find((name) => TARGETS.every((target) => target.name !== name));
+  const unknown = positionals.find((name) => !NAMES.includes(name));
   if (unknown !== undefined) throw new UsageError(`there is no target "${unknown}"`);
   const minutes = Number(values.minutes ?? 1);
   if (!(minutes > 0)) throw new UsageError(`--minutes must be a number above 0, not "${values.minutes}"`);
@@ -54,9 +61,14 @@ function readArguments(): Arguments | undefined {
   if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
     throw new UsageError(`--seed must be a whole number from 0 to 4294967295, not "${values.seed}"`);
   }
-  const targets =
-    positionals.length === 0 ? TARGETS : TARGETS.filter(({ name }) => positionals.includes(name));
-  return { targets, minutes, seed, save: values.save === true };
+  const episode = Number(values.episode ?? 0);
+  if (!Number.isInteger(episode) || episode < 0) {
+    throw new UsageError(`--episode must be a whole number from 0, not "${values.episode}"`);
+  }
+  const isWanted = ({ name }: { name: string }): boolean =>
+    positionals.length === 0 || positionals.includes(name);
+  const [targets, sequences] = [TARGETS.filter(isWanted), SEQUENCES.filter(isWanted)];
+  return { targets, sequences, minutes, seed, episode, save: values.save === true };
 }
 
 function parse() {
@@ -66,6 +78,7 @@ function parse() {
       options: {
         minutes: { type: 'string' },
         seed: { type: 'string' },
+        episode: { type: 'string' },
         save: { type: 'boolean' },
         list: { type: 'boolean' },
         help: { type: 'boolean' },
@@ -156,6 +169,24 @@ function report(name: string, target: Target, { input, error }: Failure): void {
   console.log(`${name}: FINDING, written to ${file}\n${describeInput(target.parts, small)}\n${stack}`);
 }
 
+/** Runs episodes of one sequence; true when nothing was found. */
+async function tryEpisodes(entry: SequenceEntry, { minutes, seed, episode }: Arguments): Promise<boolean> {
+  const { name } = entry;
+  const sequence = await entry.load(readVectors);
+  console.log(`${name}: seed ${seed}, from episode ${episode}`);
+  const end = Date.now() + minutes * 60_000;
+  const randomOf = (number: number): Random => new Random(episodeSeed(seed, number));
+  const outcome = await runSequence(sequence, randomOf, episode, () => Date.now() >= end);
+  if (typeof outcome === 'number') {
+    console.log(`${name}: ${outcome} episodes, nothing found`);
+    return true;
+  }
+  const file = writeSequenceFinding(name, seed, outcome);
+  const again = `npm run fuzz -- ${name} --seed ${seed} --episode ${outcome.episode}`;
+  console.log(`${name}: FINDING, written to ${file}; again: ${again}\n${outcome.error.stack}`);
+  return false;
+}
+
 async function main(): Promise<number> {
   const todo = readArguments();
   if (todo === undefined) return 0;
@@ -167,6 +198,7 @@ async function main(): Promise<number> {
     if (!clean) found = true;
   }
   coverage.stop();
+  for (const entry of todo.sequences) if (!(await tryEpisodes(entry, todo))) found = true;
   return found ? 1 : 0;
 }
 

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import type { SequenceFailure } from './sequence.js';
 import { describeInput, fromHex, type Input, type Target, toHex, type VectorRecord } from './target.js';
 
 const folder = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -68,5 +69,17 @@ export function writeFinding(
     error: stack.split('\n'),
   };
   writeFileSync(file, `${JSON.stringify(finding, undefined, 2)}\n`);
+  return file;
+}
+
+/** Writes a finding of a sequence down: its numbers repeat it. Returns the file. */
+export function writeSequenceFinding(
+  name: string,
+  seed: number,
+  { episode, error, steps }: SequenceFailure,
+): string {
+  mkdirSync(FINDINGS, { recursive: true });
+  const file = `${FINDINGS}/${name}-${seed}-${episode}.txt`;
+  writeFileSync(file, `${error.stack}\n\nlast steps:\n${steps.join('\n')}\n`);
   return file;
 }
