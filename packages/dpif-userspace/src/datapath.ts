@@ -70,7 +70,7 @@ export class Datapath implements Runnable, PortHost {
     this.#openType = surroundings.openType;
     this.flows = new FlowTable(limits, actionRules, vlanLimit);
     this.output = new Output(pool);
-    this.upcalls = new Upcalls(pool.arena, limits);
+    this.upcalls = new Upcalls(pool.arena, limits, vlanLimit);
     this.pipeline = new Pipeline(pool, this.flows, this.output, this.upcalls, this.#portlessDrops, vlanLimit);
     this.ports = new PortSet(this);
   }

@@ -20,6 +20,7 @@ import {
   type TupleSearch,
 } from '@etherloom/core';
 import {
+  type FlowSupport,
   flowToKey,
   flowToMask,
   KEY_WORDS,
@@ -48,6 +49,7 @@ export class FlowTable implements FlowView {
   /** Puts that found the table full, of flows or of masks. */
   refused = 0;
   readonly #vlanLimit: number;
+  readonly #support: FlowSupport;
   readonly #key = new Int32Array(KEY_WORDS);
   readonly #mask = new Int32Array(KEY_WORDS);
   readonly #scratch = new Int32Array(KEY_WORDS);
@@ -60,6 +62,7 @@ export class FlowTable implements FlowView {
   /** Keys may have up to `vlanLimit` tags, 1 or 2. */
   constructor(options: ClassifierOptions, rules: ActionRules, vlanLimit: number) {
     this.#vlanLimit = vlanLimit;
+    this.#support = { vlanLimit };
     this.actions = new ActionTable(rules);
     this.classifier = new Classifier(options);
     this.search = this.classifier.search;
@@ -122,8 +125,8 @@ export class FlowTable implements FlowView {
     this.classifier.readKey(flow, key);
     const mask = this.classifier.maskOf(flow);
     return {
-      key: this.#originals.get(flow)?.slice() ?? flowToKey(key, 0, {}, mask),
-      mask: flowToMask(key, mask),
+      key: this.#originals.get(flow)?.slice() ?? flowToKey(key, 0, this.#support, mask),
+      mask: flowToMask(key, mask, 0, 0, this.#support),
       actions: this.programs[this.programOf[flow]!]!.actions.slice(),
       stats: this.#stats(flow),
     };
@@ -157,7 +160,7 @@ export class FlowTable implements FlowView {
 
   /** Whether the key in work, encoded anew, would be another one. Takes 0.5 us, and twice that unless it is canonical. */
   #isLossy(bytes: Uint8Array): boolean {
-    const canonical = flowToKey(this.#key, 0, {}, this.#mask);
+    const canonical = flowToKey(this.#key, 0, this.#support, this.#mask);
     if (Buffer.compare(canonical, bytes) === 0) return false;
     const row = this.#scratch;
     const { fitness } = keyToFlow(canonical, row, 0, this.#vlanLimit);
@@ -205,13 +208,15 @@ export class FlowTable implements FlowView {
     if (key.length === 0) throw new DpifError('EINVAL', 'the flow key is empty');
     const result = keyToFlow(key, this.#key, 0, this.#vlanLimit);
     // A datapath that guesses would match other packets.
-    if (result.fitness !== 'perfect') throw fitnessError('flow key', key, result, flowToKey(this.#key));
+    if (result.fitness !== 'perfect')
+      throw fitnessError('flow key', key, result, flowToKey(this.#key, 0, this.#support));
     checkKnown('flow key', key);
   }
 
   #parseMask(mask: Uint8Array): void {
     const result = maskToFlow(mask, this.#key, this.#mask, 0, 0, this.#vlanLimit);
-    if (result.fitness !== 'perfect') throw fitnessError('flow mask', mask, result, flowToKey(this.#key));
+    if (result.fitness !== 'perfect')
+      throw fitnessError('flow mask', mask, result, flowToKey(this.#key, 0, this.#support));
     checkKnown('flow mask', mask);
     // The codec lets this pass, as Open vSwitch does: a label means nothing without the type.
     if (this.#mask[W_MPLS] !== 0 && this.#mask[W_TYPE_FRAG_PROTO]! >>> 16 !== 0xffff) {

@@ -19,7 +19,7 @@ import {
   type Upcall,
   type UserspaceAction,
 } from '@etherloom/core';
-import { flowToKey, W_IN_PORT, W_PACKET_TYPE } from '@etherloom/odp-codec';
+import { type FlowSupport, flowToKey, W_IN_PORT, W_PACKET_TYPE } from '@etherloom/odp-codec';
 import { flowHash } from './flow-hash.js';
 import type { UpcallSink } from './pipeline.hot.js';
 import { type OffloadedPacket, packetsOf, sizeOf } from './upcall-packets.js';
@@ -45,6 +45,7 @@ interface Handler {
 export class Upcalls implements UpcallSink {
   readonly #arena: PacketArena;
   readonly #limits: UpcallLimits;
+  readonly #support: FlowSupport;
   /** The opener that receives upcalls. */
   #owner: object | undefined;
   #handlers: Handler[] = [];
@@ -56,7 +57,9 @@ export class Upcalls implements UpcallSink {
   /** Of all queues. */
   #bytes = 0;
 
-  constructor(arena: PacketArena, limits: UpcallLimits) {
+  /** Keys have up to `vlanLimit` tags, 1 or 2. */
+  constructor(arena: PacketArena, limits: UpcallLimits, vlanLimit: number) {
+    this.#support = { vlanLimit };
     this.#arena = arena;
     this.#limits = limits;
     this.#handlers = [this.#newHandler(0)];
@@ -272,7 +275,7 @@ export class Upcalls implements UpcallSink {
     if (!queue.hasRoom(packets, bytes) || !this.#hasShare(queue, bytes)) return DROP_UPCALL_FULL;
     const { pid } = queue;
     for (const one of packetsOf(this.#arena, packet)) {
-      const key = flowToKey(keys, base);
+      const key = flowToKey(keys, base, this.#support);
       const upcall: Upcall =
         action === undefined
           ? { type: 'miss', packet: one, key, pid }

@@ -12,7 +12,7 @@ import {
   PORT_NONE,
 } from '@etherloom/core';
 import { DummyProvider, PcapWriter } from '@etherloom/netdev-dummy';
-import { parseActions, parseFlowKey } from '@etherloom/odp-codec';
+import { formatFlowKey, parseActions, parseFlowKey } from '@etherloom/odp-codec';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createUserspaceProvider } from '../src/index.js';
 import { type Bench, bench, eventually } from './bench.js';
@@ -73,6 +73,61 @@ describe('bounds', () => {
     ).rejects.toMatchObject({ code: 'EINVAL', message: expect.stringContaining('output to port 65535') });
     expect(rig.device('a').takeTransmitted()).toHaveLength(0);
     expect(await rig.dpif.portGetDrops(PORT_NONE)).toEqual({ no_port: 1 });
+  });
+
+  it.each(['ct(commit)', 'meter(1)', 'lb_output(1)', 'psample(group=1)', 'tnl_pop(4)'])(
+    'a packet that meets %s is dropped and counted, the rest of its actions left undone',
+    async (action) => {
+      rig = await bench();
+      await rig.port('a', 1);
+      await rig.put(FLOW, `1,${action},1`);
+      rig.device('a').inject(frame());
+      await eventually(async () => (await rig.dpif.portGetDrops(1)).action_unsupported === 1);
+      expect(rig.device('a').takeTransmitted()).toHaveLength(1);
+    },
+  );
+
+  it('with a VLAN limit of 1 a second tag is not part of the key', async () => {
+    rig = await bench({ vlanLimit: 1 });
+    await rig.port('a', 1);
+    await rig.dpif.recvSet(true);
+    const tags = [0x88, 0xa8, 0, 5, 0x81, 0, 0, 6];
+    const packet = Uint8Array.from([...frame().subarray(0, 12), ...tags, ...frame().subarray(12)]);
+    rig.device('a').inject(packet);
+    const [upcall] = await rig.dpif.recvBatch(0, 1);
+    expect(formatFlowKey(upcall!.key)).toMatch(/vlan\(vid=5,pcp=0\),encap\(eth_type\(0x8100\)\)$/);
+    await rig.dpif.flowPut({ flags: 1, key: upcall!.key, actions: parseActions('1') });
+    rig.device('a').inject(packet);
+    await eventually(() => rig.device('a').takeTransmitted().length === 1);
+    expect(() => createUserspaceProvider({ netdevs: rig.netdevs, vlanLimit: JSON.parse('3') })).toThrow(
+      /VLAN limit of 3/,
+    );
+  });
+
+  it('the key of a frame whose tag is cut off matches the next such frame', async () => {
+    rig = await bench();
+    await rig.port('a', 1);
+    await rig.dpif.recvSet(true);
+    const packet = Uint8Array.from([...frame().subarray(0, 12), 0x81, 0, 0x10]);
+    rig.device('a').inject(packet);
+    const [upcall] = await rig.dpif.recvBatch(0, 1);
+    await rig.dpif.flowPut({ flags: 1, key: upcall!.key, actions: parseActions('1') });
+    rig.device('a').inject(packet);
+    await eventually(() => rig.device('a').takeTransmitted().length === 1);
+    expect((await rig.dpif.flowGet(upcall!.key)).stats.packets).toBe(1);
+  });
+
+  it('a key with bits that no packet has comes back from dumps as it was put', async () => {
+    rig = await bench();
+    const { key } = parseFlowKey('in_port(1),eth(),eth_type(0x86dd),ipv6(label=0xfffff,proto=47,frag=no)');
+    const label = key.findIndex((_, i) => key[i] === 0x0f && key[i + 1] === 0xff && key[i + 2] === 0xff);
+    const odd = key.with(label - 1, 0x0f).with(label, 0xff);
+    await rig.dpif.flowPut({ flags: 1, key: odd, actions: parseActions('1') });
+    for await (const flow of rig.dpif.flowDump()) {
+      expect((await rig.dpif.flowGet(flow.key)).key).toEqual(flow.key);
+      await rig.dpif.flowDel(flow.key);
+    }
+    expect((await rig.dpif.getDpStats()).flows).toBe(0);
   });
 
   it('more port changes than are kept are told as "something changed"', async () => {
