@@ -46,6 +46,7 @@ const cases = netdevSuite({
     'set-flags': 'a UDP device is always up',
     'largest-frame': 'a datagram carries 65,507 bytes',
     'rx-oversize': 'a datagram carries 65,507 bytes',
+    offload: 'a UDP device has no offloads',
     worker: 'the socket belongs to the thread that opened the device',
   },
 });

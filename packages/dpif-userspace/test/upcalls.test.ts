@@ -136,9 +136,12 @@ describe('packets of hosts', () => {
     );
     device(driver).inject(hostTcp(1500));
     const upcalls = await rig.dpif.recvBatch(0, 99);
-    expect(upcalls.map(({ packet }) => packet.length)).toEqual([1054, 554, 100, 100]);
-    expect(upcalls.slice(0, 2).every(({ packet }) => isSound(packet))).toBe(true);
-    expect(upcalls[2]!.packet).toEqual(upcalls[0]!.packet.subarray(0, 100));
+    // A truncation works on packets as they go on a wire, so each segment goes through the list by itself.
+    expect(upcalls.map(({ packet }) => packet.length)).toEqual([1054, 100, 554, 100]);
+    const [first, cutFirst, second, cutSecond] = upcalls.map(({ packet }) => packet);
+    expect([isSound(first!), isSound(second!)]).toEqual([true, true]);
+    expect(cutFirst).toEqual(first!.subarray(0, 100));
+    expect(cutSecond).toEqual(second!.subarray(0, 100));
   });
 });
 
