@@ -165,7 +165,7 @@ export class FlowTable implements FlowView {
     const row = this.#scratch;
     const { fitness } = keyToFlow(canonical, row, 0, this.#vlanLimit);
     asExtracted(row);
-    return fitness !== 'perfect' || row.some((word, i) => word !== this.#key[i]);
+    return fitness !== 'perfect' || !sameRow(row, this.#key);
   }
 
   #insert(): number {
@@ -239,6 +239,11 @@ function asExtracted(key: Int32Array): void {
     key[word] = 0;
     key[W_TYPE_FRAG_PROTO] = (key[W_TYPE_FRAG_PROTO]! & 0xffff) | (tag & ~0xffff);
   }
+}
+
+function sameRow(a: Int32Array, b: Int32Array): boolean {
+  for (let word = 0; word < KEY_WORDS; word++) if (a[word] !== b[word]) return false;
+  return true;
 }
 
 const NO_BYTES = new Uint8Array();
