@@ -2,11 +2,14 @@
  * `npm start`: a self-contained demonstration. Two hosts on TAP ports, switchd between them; they ping and run TCP through
  * it; ports, learned MACs, flows and figures are printed; everything is removed. Exit 0 only if nothing was lost.
  *
- *   npm start -- --keep    leaves it running        npm start -- --stop    takes a kept one down
+ *   npm start -- --driver afxdp    on veth pairs instead: afxdp, afpacket, or system
+ *   npm start -- --keep            leaves it running
+ *   npm start -- --stop            takes a kept one down
  */
 
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { bootstrap, root, runMain, UserError } from './lib/bootstrap.mjs';
 import { missingForLab } from './lib/preflight.mjs';
 
@@ -100,20 +103,34 @@ async function stop() {
   console.log('The lab is down.');
 }
 
+function readArguments() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        driver: { type: 'string', default: 'tap' },
+        keep: { type: 'boolean', default: false },
+        stop: { type: 'boolean', default: false },
+      },
+    });
+    return values;
+  } catch (error) {
+    throw new UserError(`${error.message.split('. ')[0]}; there are --driver NAME, --keep and --stop.`);
+  }
+}
+
 await runMain(async () => {
-  const args = process.argv.slice(2);
-  const unknown = args.find((arg) => !['--keep', '--stop'].includes(arg));
-  if (unknown !== undefined)
-    throw new UserError(`unknown argument "${unknown}"; there are --keep and --stop.`);
-  if (args.includes('--stop')) return stop();
+  const { keep: keeps, stop: stops, driver } = readArguments();
+  if (stops) return stop();
   const missing = missingForLab();
   if (missing !== undefined) throw new UserError(missing);
   if (existsSync(kept))
     throw new UserError('A lab is kept running already: take it down with npm start -- --stop.');
   console.log('Etherloom');
   bootstrap();
-  const { Lab } = await import('./lab/lab.mjs');
-  const lab = new Lab();
+  const { DRIVERS, Lab } = await import('./lab/lab.mjs');
+  if (!DRIVERS.includes(driver))
+    throw new UserError(`there is no driver "${driver}"; there are ${DRIVERS.join(', ')}.`);
+  const lab = new Lab(driver);
   let stopping = false;
   const interrupted = (signal) => {
     if (stopping) return;
@@ -128,7 +145,7 @@ await runMain(async () => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupted);
   let done = false;
   try {
-    await lab.build({ detached: args.includes('--keep') });
+    await lab.build({ detached: keeps });
     const ok = await exercise(lab);
     if (!ok) throw new UserError('the lab found a fault, see FAIL above.');
     done = true;
@@ -138,7 +155,7 @@ await runMain(async () => {
     throw error;
   } finally {
     if (!stopping) {
-      if (done && args.includes('--keep')) keep(lab);
+      if (done && keeps) keep(lab);
       else {
         const left = await lab.teardown();
         if (left.length > 0) {
@@ -148,5 +165,5 @@ await runMain(async () => {
       }
     }
   }
-  if (done && args.includes('--keep')) process.exit(0);
+  if (done && keeps) process.exit(0);
 });

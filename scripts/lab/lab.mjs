@@ -1,10 +1,12 @@
 /**
- * The lab: two hosts (network namespaces) on TAP ports, switchd between them. Built from the programs that users run;
- * everything it makes carries the process id in its name and is removed by `teardown`, whatever happened.
+ * The lab: two hosts (network namespaces), switchd between them. A host is on a TAP port, or on a veth pair whose other end
+ * is a port by AF_XDP or AF_PACKET. Built from the programs that users run; everything it makes carries the process id in
+ * its name and is removed by `teardown`, whatever happened.
  */
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root, UserError } from '../lib/bootstrap.mjs';
@@ -13,8 +15,13 @@ const SWITCHD = join(root, 'apps/switchd/bin/switchd.js');
 const CLI = join(root, 'packages/cli/bin/etherloom.js');
 const PEER = join(root, 'scripts/lab/tcp-peer.mjs');
 const PING_SOURCE = join(root, 'scripts/lab/icmp-ping.c');
+/** Drivers that the lab can run on; all but TAPs need a device to attach to. */
+export const DRIVERS = ['tap', 'afxdp', 'afpacket', 'system'];
 const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
+
+const ETHTOOL_STXCSUM = 0x17;
+const ETHTOOL_SFLAGS = 0x26;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -23,6 +30,22 @@ function command(file, args) {
     return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   } catch (error) {
     throw new UserError(`${file} ${args.join(' ')} failed: ${(error.stderr || error.message).trim()}`);
+  }
+}
+
+/**
+ * What `ethtool -K DEVICE tx off txvlan off` does, without needing that program: AF_XDP does not see that a checksum or a
+ * VLAN tag of a veth peer is still to be put in.
+ */
+function leaveNothingToTheDevice(netns, device) {
+  const native = createRequire(import.meta.url)(join(root, 'packages/netdev-afxdp/native/control.node'));
+  const control = native.openControl(`/run/netns/${netns}`);
+  try {
+    for (const set of [ETHTOOL_STXCSUM, ETHTOOL_SFLAGS]) {
+      native.ethtool(control, device, new Uint8Array(Uint32Array.of(set, 0).buffer));
+    }
+  } finally {
+    closeSync(control);
   }
 }
 
@@ -35,7 +58,7 @@ const alive = (pid) => {
   }
 };
 
-/** A host: a namespace with one TAP port of the switch as its network card. */
+/** A host: a namespace with one network card, a TAP port of the switch or a veth device whose peer is one. */
 class Host {
   /** Programs inside that have not ended. */
   #children = new Set();
@@ -44,6 +67,21 @@ class Host {
     this.netns = `el${lab.id}-h${number}`;
     this.port = `h${number}`;
     this.address = `10.77.0.${number}`;
+    this.lab = lab;
+  }
+
+  /** The namespace, and for drivers that attach to devices the veth pair; the option of switchd that makes the port. */
+  build() {
+    const { driver, home } = this.lab;
+    command('ip', ['netns', 'add', this.netns]);
+    // Hosts speak IPv4 only here: router and neighbour solicitations would add multicast flows to a table meant to be read.
+    const quiet = 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6';
+    command('ip', ['netns', 'exec', this.netns, 'sh', '-c', quiet]);
+    if (driver === 'tap') return `${this.port},type=tap,netns=${this.netns}`;
+    const peer = ['peer', 'name', this.port, 'netns', this.netns];
+    command('ip', ['-n', home, 'link', 'add', this.port, 'type', 'veth', ...peer]);
+    leaveNothingToTheDevice(this.netns, this.port);
+    return `${this.port},type=${driver},netns=${home}`;
   }
 
   /** Runs a program inside to its end; resolves to its output. */
@@ -99,10 +137,14 @@ class Host {
 }
 
 export class Lab {
-  constructor() {
+  /** `driver` is one of DRIVERS. */
+  constructor(driver) {
+    this.driver = driver;
     this.id = process.pid;
     this.datapath = `el${this.id}`;
     this.runDir = mkdtempSync(join(tmpdir(), 'etherloom-lab-'));
+    /** Namespace of the devices that the switch attaches to. */
+    this.home = driver === 'tap' ? undefined : `el${this.id}-sw`;
     this.hosts = [new Host(this, 1), new Host(this, 2)];
     this.pingTool = join(this.runDir, 'icmp-ping');
   }
@@ -110,19 +152,8 @@ export class Lab {
   /** Namespaces, switchd, addresses. With `detached` switchd survives this process. */
   async build({ detached }) {
     command('cc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-o', this.pingTool, PING_SOURCE]);
-    for (const host of this.hosts) {
-      command('ip', ['netns', 'add', host.netns]);
-      // Hosts speak IPv4 only here: router and neighbour solicitations would add multicast flows to a table meant to be read.
-      command('ip', [
-        'netns',
-        'exec',
-        host.netns,
-        'sh',
-        '-c',
-        'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6',
-      ]);
-    }
-    const ports = this.hosts.flatMap((host) => ['--port', `${host.port},type=tap,netns=${host.netns}`]);
+    if (this.home !== undefined) command('ip', ['netns', 'add', this.home]);
+    const ports = this.hosts.flatMap((host) => ['--port', host.build()]);
     const log = openSync(join(this.runDir, 'switchd.out'), 'a');
     this.switchd = spawn(
       process.execPath,
@@ -181,7 +212,7 @@ export class Lab {
     return {
       pid: this.pid,
       runDir: this.runDir,
-      netns: this.hosts.map((host) => host.netns),
+      netns: [...(this.home === undefined ? [] : [this.home]), ...this.hosts.map((host) => host.netns)],
       datapath: this.datapath,
     };
   }

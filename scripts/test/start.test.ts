@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { describe, expect, it } from 'vitest';
+import { missing } from '../../packages/netdev-afxdp/test/harness.js';
 import { requirePrivileges, run } from '../../tools/testkit/src/index.js';
 
 const START = new URL('../start.mjs', import.meta.url).pathname;
@@ -49,18 +50,26 @@ async function leftovers(pid: number): Promise<string[]> {
 const runDirs = () => readdirSync(tmpdir()).filter((name) => name.startsWith('etherloom-lab-'));
 
 describe('npm start', () => {
-  it('forwards real traffic without loss and removes everything', { timeout: 120_000 }, async (context) => {
-    requirePrivileges(context, 'root', 'tun', 'netns');
-    const before = runDirs();
-    const { pid, code, output } = await start({});
-    expect(output).not.toContain('FAIL');
-    expect(output.match(/0 % loss/g)).toHaveLength(2);
-    expect(output.match(/SHA-256 equal at both ends/g)).toHaveLength(2);
-    expect(output).toMatch(/ok {4}megaflows: [1-4] for/);
-    expect(code).toBe(0);
-    expect(await leftovers(pid)).toEqual([]);
-    expect(runDirs()).toEqual(before);
-  });
+  for (const driver of ['tap', 'afxdp']) {
+    it(`forwards real traffic without loss and removes everything: ${driver}`, {
+      timeout: 120_000,
+    }, async (context) => {
+      requirePrivileges(context, 'root', 'tun', 'netns');
+      if (driver === 'afxdp') {
+        const lacking = await missing('afxdp');
+        if (lacking !== undefined) context.skip(lacking);
+      }
+      const before = runDirs();
+      const { pid, code, output } = await start({ args: ['--driver', driver] });
+      expect(output).not.toContain('FAIL');
+      expect(output.match(/0 % loss/g)).toHaveLength(2);
+      expect(output.match(/SHA-256 equal at both ends/g)).toHaveLength(2);
+      expect(output).toMatch(/ok {4}megaflows: [1-4] for/);
+      expect(code).toBe(0);
+      expect(await leftovers(pid)).toEqual([]);
+      expect(runDirs()).toEqual(before);
+    });
+  }
 
   it('removes everything when it is interrupted half-way', { timeout: 120_000 }, async (context) => {
     requirePrivileges(context, 'root', 'tun', 'netns');
