@@ -52,27 +52,27 @@ export interface XskBinding {
 /** native/packet.c. `openPacket` throws a {@link SystemError}; the others return counts, or -errno. */
 export interface PacketBinding {
   openPacket(control: number, ifindex: number): number;
-  /** Frames received. Five words of metadata a frame; `frames[i]` is where it begins, in `spill` when it is longer than `room`. */
+  /** Frames received; `frames[i]` is where frame i is, in one of `larges` when it is long, which takes its place there. */
   rxBurst(
     fd: number,
     arena: Uint8Array,
     frames: Int32Array,
     lengths: Int32Array,
-    meta: Int32Array,
     count: number,
     room: number,
-    spill: number,
+    larges: Int32Array,
+    largeCount: number,
   ): number;
   rxDiscard(fd: number, count: number): number;
   /** Packets that came and that were lost since the last call. */
   statistics(fd: number, counts: Float64Array): number;
-  /** Frames that the device took; `errors[i]` is 0 or the errno of frame i. */
+  /** Frames that the device took; `errors[i]` is 0 or the errno of frame `start + i`. */
   txBurst(
     fd: number,
     arena: Uint8Array,
     frames: Int32Array,
     lengths: Int32Array,
-    meta: Int32Array,
+    start: number,
     count: number,
     errors: Int32Array,
   ): number;

@@ -122,15 +122,18 @@ export function registry(): NetdevRegistry {
   return made;
 }
 
-/** A namespace with `pairs` veth pairs `v0`-`p0`, `v1`-`p1` ..., the `p` ends up, without IPv6's own traffic. */
-export async function vethNetns(pairs: number): Promise<Netns> {
+/**
+ * A namespace with `pairs` veth pairs `v0`-`p0`, `v1`-`p1` ..., the `p` ends up and with that MTU, without IPv6's own
+ * traffic.
+ */
+export async function vethNetns(pairs: number, mtu = 1500): Promise<Netns> {
   const netns = await Netns.create();
   try {
     await netns.run('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6']);
     const numbers = Array.from({ length: pairs }, (_, i) => i);
     const lines = [
       ...numbers.map((i) => `link add v${i} type veth peer name p${i}`),
-      ...numbers.map((i) => `link set p${i} up`),
+      ...numbers.map((i) => `link set p${i} mtu ${mtu} up`),
     ];
     await netns.run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
     return netns;

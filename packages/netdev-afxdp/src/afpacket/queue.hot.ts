@@ -6,6 +6,7 @@
 import type { FramePool, NetdevQueue, PacketBatch, QueueDescriptor, QueueResources } from '@etherloom/core';
 import {
   BATCH_SIZE,
+  DROP_BAD_OFFLOAD,
   DROP_NO_FRAME,
   DROP_RX_OVERSIZE,
   DROP_RX_RUNT,
@@ -14,12 +15,17 @@ import {
   DROP_TX_FULL,
   DROP_TX_TOO_BIG,
   MAX_PACKET,
+  MAX_SUPER_PACKET,
   OFFLOAD_GSO,
   QUEUE_RX_BYTES,
   QUEUE_RX_PACKETS,
   QUEUE_TX_BYTES,
   QUEUE_TX_PACKETS,
+  readVnetHeader,
   SMALL_FRAME_ROOM,
+  SMALL_FRAME_SIZE,
+  VNET_HEADER,
+  writeVnetHeader,
 } from '@etherloom/core';
 import type { PacketBinding } from '../binding.js';
 import { ETH_HEADER, tooBig } from '../frame.hot.js';
@@ -33,18 +39,17 @@ export interface PacketDescriptor extends QueueDescriptor {
   readonly state: SharedArrayBuffer;
 }
 
-// Words of a frame's metadata (native/packet.c).
-const OFFLOAD = 0;
-const CSUM_START = 1;
-const CSUM_OFFSET = 2;
-const GSO_SIZE = 3;
-const GSO_HEADER = 4;
-const META_WORDS = 5;
-/** In the first: a super-packet of a kind that the datapath does not know. */
-const UNKNOWN = -1;
+// V8 folds a module's own constants into the code, imported ones not.
+const BURST = BATCH_SIZE;
+const SMALL_ROOM = SMALL_FRAME_ROOM;
+const IN_SMALL_FRAME = SMALL_FRAME_SIZE - 1;
+const FRONT = VNET_HEADER;
+const GSO = OFFLOAD_GSO;
 
 /** Frames that an idle queue keeps in hand: enough for a lone packet or a short train, little for hundreds of ports. */
 const IDLE_FRAMES = 4;
+/** Large frames of one native burst: jumbo frames, since super-packets end it before. */
+const MOST_LARGE = 8;
 
 // errno numbers that sending gives.
 const ENXIO = 6;
@@ -64,14 +69,14 @@ export class PacketQueue implements NetdevQueue {
   readonly #state: Int32Array;
   /** Frames in hand, `[0, #inHand)`: allocated already, not yet filled. */
   readonly #frames = new Int32Array(BATCH_SIZE);
-  #inHand = 0;
-  /** What the binding reads and writes: where frames begin, lengths, metadata, errors. */
-  readonly #starts = new Int32Array(BATCH_SIZE);
   readonly #lengths = new Int32Array(BATCH_SIZE);
-  readonly #meta = new Int32Array(BATCH_SIZE * META_WORDS);
   readonly #errors = new Int32Array(BATCH_SIZE);
+  #inHand = 0;
   /** Packets of recent bursts, halved by each that brought fewer: the next one gets ready for twice as many. */
   #recent = 0;
+  /** Large frames for one burst. None are kept in hand: few exist, and each idle port would hold one. */
+  readonly #larges = new Int32Array(MOST_LARGE);
+  #recentLarge = 0;
   #closed = false;
 
   /** Takes ownership of nothing in `descriptor`; frames in hand return to `resources.pool` at `close`. */
@@ -89,9 +94,8 @@ export class PacketQueue implements NetdevQueue {
   rxBurst(batch: PacketBatch): number {
     if (this.#closed || this.#state[STATE_CLOSED] !== 0) return 0;
     const before = batch.count;
-    // A frame that takes a large buffer ends the native burst (packet.c says why), and there may be more behind it. The
-    // rounds are bounded, since frames that are dropped do not fill the batch.
-    for (let round = 0; round < BATCH_SIZE && batch.count < batch.capacity; round++) {
+    // Nothing received means that nothing waits: so again when all that came was dropped, but not for ever.
+    for (let round = 0; round < BURST && batch.count === before && before < batch.capacity; round++) {
       if (!this.#receiveSome(batch)) break;
     }
     const received = batch.count - before;
@@ -101,36 +105,40 @@ export class PacketQueue implements NetdevQueue {
   }
 
   txBurst(batch: PacketBatch): number {
-    const { count } = batch;
-    batch.count = 0;
+    const { data, length } = batch;
     const closed = this.#closed || this.#state[STATE_CLOSED] !== 0;
     const limit = this.#state[STATE_MTU]! + ETH_HEADER;
-    let ready = 0;
-    let sent = 0;
-    for (let i = 0; i < count; i++) {
-      const frame = batch.data[i]!;
-      const size = batch.length[i]!;
-      const offload = batch.offload[i]!;
-      // Of a super-packet the segments are held against the MTU.
-      const longest = (offload & OFFLOAD_GSO) === 0 ? size : batch.gsoHeader[i]! + batch.gsoSize[i]!;
+    let count = 0;
+    for (let i = 0; i < batch.count; i++) {
+      let frame = data[i]!;
+      const bytes = length[i]!;
+      // Of a super-packet the segments are held against the MTU, since they are what others get to see.
+      const gso = (batch.offload[i]! & GSO) !== 0;
+      const longest = gso ? Math.min(bytes, batch.gsoHeader[i]! + batch.gsoSize[i]!) : bytes;
       if (closed || tooBig(this.#view, frame, longest, limit)) {
         this.#drops[closed ? DROP_TX_DOWN : DROP_TX_TOO_BIG]!++;
         this.#pool.release(frame);
         continue;
       }
-      const at = ready * META_WORDS;
-      this.#starts[ready] = frame;
-      this.#lengths[ready++] = size;
-      this.#meta[at + OFFLOAD] = offload;
-      this.#meta[at + CSUM_START] = batch.csumStart[i]!;
-      this.#meta[at + CSUM_OFFSET] = batch.csumOffset[i]!;
-      this.#meta[at + GSO_SIZE] = batch.gsoSize[i]!;
-      this.#meta[at + GSO_HEADER] = batch.gsoHeader[i]!;
-      if (ready < BATCH_SIZE) continue;
-      sent += this.#send(ready);
-      ready = 0;
+      // Room for the header in front of the packet: always, unless headers were pushed beyond reason.
+      if ((frame & IN_SMALL_FRAME) < FRONT) {
+        frame = this.#moved(frame, bytes);
+        if (frame < 0) {
+          this.#drops[DROP_NO_FRAME]!++;
+          continue;
+        }
+      }
+      // Whoever shares the frame has the same bytes and metadata, or does not care for what is in front of them.
+      writeVnetHeader(this.#view, frame - FRONT, batch, i);
+      data[count] = frame;
+      length[count++] = bytes;
     }
-    return sent + (ready > 0 ? this.#send(ready) : 0);
+    batch.count = 0;
+    let sent = 0;
+    for (let start = 0; start < count; start += BURST) {
+      sent += this.#send(data, length, start, Math.min(count - start, BURST));
+    }
+    return sent;
   }
 
   close(): void {
@@ -148,11 +156,10 @@ export class PacketQueue implements NetdevQueue {
     while (this.#inHand > count) this.#pool.release(this.#frames[--this.#inHand]!);
   }
 
-  /** One native burst; returns whether it ended at a large frame. */
+  /** One native burst; returns whether anything came. */
   #receiveSome(batch: PacketBatch): boolean {
     const pool = this.#pool;
     const frames = this.#frames;
-    const starts = this.#starts;
     const want = Math.min(this.#wanted(), batch.capacity - batch.count);
     while (this.#inHand < want) {
       const frame = pool.alloc();
@@ -166,80 +173,89 @@ export class PacketQueue implements NetdevQueue {
       if (lost > 0) this.#drops[DROP_NO_FRAME]! += lost;
       return false;
     }
-    for (let i = 0; i < count; i++) starts[i] = frames[i]!;
-    const large = pool.allocLarge();
+    const larges = this.#larges;
+    const wantLarge = Math.min(2 * this.#recentLarge + 1, MOST_LARGE);
+    let offered = 0;
+    while (offered < wantLarge) {
+      const frame = pool.allocLarge();
+      if (frame < 0) break;
+      larges[offered++] = frame;
+    }
+    const { pollFd } = this;
+    const lengths = this.#lengths;
     const got = this.#native.rxBurst(
-      this.pollFd,
+      pollFd,
       this.#bytes,
-      starts,
-      this.#lengths,
-      this.#meta,
+      frames,
+      lengths,
       count,
-      SMALL_FRAME_ROOM,
-      large,
+      SMALL_ROOM,
+      larges,
+      offered,
     );
     const before = batch.count;
-    let spilled = false;
-    let kept = 0;
+    let used = 0;
+    let bytes = 0;
     for (let i = 0; i < got; i++) {
-      const length = this.#lengths[i]!;
-      if (length >= 0) {
-        if (!this.#accept(batch, i, length)) frames[kept++] = frames[i]!;
+      const frame = frames[i]!;
+      const length = lengths[i]!;
+      if (frame >= pool.arena.largeBase) used++;
+      const reason = this.#accept(batch, frame, length);
+      if (reason < 0) {
+        bytes += length;
         continue;
       }
-      // The last one of the burst: it went on into the large frame, if there was one.
-      spilled = true;
-      frames[kept++] = frames[i]!;
-      if (large < 0) this.#drops[DROP_NO_FRAME]!++;
-      else if (!this.#accept(batch, i, -length)) pool.release(large);
+      this.#drops[reason]!++;
+      pool.release(frame);
     }
-    for (let i = Math.max(got, 0); i < this.#inHand; i++) frames[kept++] = frames[i]!;
-    this.#inHand = kept;
-    if (large >= 0 && !spilled) pool.release(large);
-    let bytes = 0;
-    for (let i = before; i < batch.count; i++) bytes += batch.length[i]!;
     this.#counters[QUEUE_RX_PACKETS]! += batch.count - before;
     this.#counters[QUEUE_RX_BYTES]! += bytes;
-    return spilled;
-  }
-
-  /** Appends frame `i` of the native burst, unless it is one that the datapath does not take. */
-  #accept(batch: PacketBatch, i: number, length: number): boolean {
-    const meta = this.#meta;
-    const from = i * META_WORDS;
-    const offload = meta[from + OFFLOAD]!;
-    if (length < ETH_HEADER || length > MAX_PACKET || offload === UNKNOWN) {
-      this.#drops[length < ETH_HEADER ? DROP_RX_RUNT : DROP_RX_OVERSIZE]!++;
-      return false;
+    if (got > 0) {
+      this.#recentLarge = Math.max(used, this.#recentLarge >> 1);
+      frames.copyWithin(0, got, this.#inHand);
+      this.#inHand -= got;
     }
-    const at = batch.count;
-    batch.push(this.#starts[i]!, length);
-    if (offload === 0) return true;
-    batch.offload[at] = offload;
-    batch.csumStart[at] = meta[from + CSUM_START]!;
-    batch.csumOffset[at] = meta[from + CSUM_OFFSET]!;
-    batch.gsoSize[at] = meta[from + GSO_SIZE]!;
-    batch.gsoHeader[at] = meta[from + GSO_HEADER]!;
-    return true;
+    // Those that were used changed places with small ones.
+    for (let i = 0; i < offered; i++) pool.release(larges[i]!);
+    return got > 0;
   }
 
-  /** Sends the first `count` frames of our arrays and releases them; returns how many went out. */
-  #send(count: number): number {
+  /** Appends what was received to the batch. Returns a DROP_* reason for what is no packet, or -1. */
+  #accept(batch: PacketBatch, frame: number, length: number): number {
+    if (length < ETH_HEADER) return DROP_RX_RUNT;
+    if (length > SMALL_ROOM && frame < this.#pool.arena.largeBase) return DROP_NO_FRAME;
+    if (length > MAX_SUPER_PACKET) return DROP_RX_OVERSIZE;
+    const i = batch.count;
+    batch.push(frame, length);
+    const sound = readVnetHeader(this.#view, frame - FRONT, batch, i);
+    if (sound && (length <= MAX_PACKET || (batch.offload[i]! & GSO) !== 0)) return -1;
+    batch.count = i;
+    return sound ? DROP_RX_OVERSIZE : DROP_BAD_OFFLOAD;
+  }
+
+  /** Sends `count` frames from slot `start` on, at most BATCH_SIZE, and releases them; returns how many went out. */
+  #send(data: Int32Array, length: Int32Array, start: number, count: number): number {
     const errors = this.#errors;
-    const starts = this.#starts;
-    const lengths = this.#lengths;
-    const sent = this.#native.txBurst(this.pollFd, this.#bytes, starts, lengths, this.#meta, count, errors);
+    const sent = this.#native.txBurst(this.pollFd, this.#bytes, data, length, start, count, errors);
     let bytes = 0;
     for (let i = 0; i < count; i++) {
       if (sent < 0) this.#drops[DROP_TX_ERROR]!++;
       else if (errors[i] !== 0) this.#drops[dropReason(errors[i]!)]!++;
-      else bytes += lengths[i]!;
-      this.#pool.release(starts[i]!);
+      else bytes += length[start + i]!;
+      this.#pool.release(data[start + i]!);
     }
     if (sent <= 0) return 0;
     this.#counters[QUEUE_TX_PACKETS]! += sent;
     this.#counters[QUEUE_TX_BYTES]! += bytes;
     return sent;
+  }
+
+  /** A packet in a frame of its own, with headroom; -1 when there is none, and the packet is gone. */
+  #moved(frame: number, bytes: number): number {
+    const copy = this.#pool.allocFor(bytes);
+    if (copy >= 0) this.#bytes.copyWithin(copy, frame, frame + bytes);
+    this.#pool.release(frame);
+    return copy;
   }
 }
 
