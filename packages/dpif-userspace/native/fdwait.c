@@ -11,17 +11,14 @@
  * watched belong to the caller.
  */
 #define _GNU_SOURCE
-#define NAPI_VERSION 8
-#include <node_api.h>
+#include "common.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -38,24 +35,6 @@ struct watcher {
   int stop;
   bool open;
 };
-
-static napi_value throw_errno(napi_env env, int number, const char *step) {
-  char text[160], reason[80];
-  napi_value message, error, value;
-  snprintf(text, sizeof text, "%s: %s", step, strerror_r(number, reason, sizeof reason));
-  if (napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &message) == napi_ok &&
-      napi_create_error(env, NULL, message, &error) == napi_ok &&
-      napi_create_int32(env, number, &value) == napi_ok &&
-      napi_set_named_property(env, error, "errno", value) == napi_ok) {
-    napi_throw(env, error);
-  }
-  return NULL;
-}
-
-static napi_value throw_usage(napi_env env, const char *text) {
-  napi_throw_type_error(env, NULL, text);
-  return NULL;
-}
 
 static void *poll_descriptors(void *argument) {
   const struct watcher *watcher = argument;

@@ -7,9 +7,8 @@
  * {@link WatchHandle.arm} (0.6 us): a datapath that keeps finding packets calls it only when it found none.
  */
 
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { DpifError, errnoCode } from '@etherloom/core';
+import { DpifError } from '@etherloom/core';
+import { loadBinding, systemError } from './native.js';
 
 /** How long `arm` waits when a descriptor had an error and nothing to read: a deleted TAP would otherwise spin. */
 const BROKEN_DELAY_MS = 100;
@@ -52,7 +51,7 @@ export class FdWatcher {
 
   /** Starts the thread. ENOSYS when the native binding is not built; EMFILE, EAGAIN as the system says. */
   constructor(options: FdWatcherOptions = {}) {
-    this.#native = fdWaitBinding();
+    this.#native = loadBinding('fdwait', ['create', 'add', 'arm', 'remove', 'ref', 'unref', 'close']);
     this.#ref = options.ref ?? true;
     // Not `this`: the thread must not keep a watcher alive that its user forgot.
     const watched = this.#watched;
@@ -141,43 +140,4 @@ class Watched implements WatchHandle {
     clearTimeout(this.#timer);
     this.#forget();
   }
-}
-
-function systemError(error: unknown, what: string): unknown {
-  if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number') return error;
-  return new DpifError(errnoCode(error.errno), `${what}: ${error.message}`, { cause: error });
-}
-
-let loaded: FdWaitBinding | undefined;
-
-/** Loaded by the first watcher, so that importing the package needs no binary. The only place that trusts its shape. */
-function fdWaitBinding(): FdWaitBinding {
-  if (loaded !== undefined) return loaded;
-  const path = fileURLToPath(new URL('../native/fdwait.node', import.meta.url));
-  let module: unknown;
-  try {
-    module = createRequire(import.meta.url)(path);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new DpifError(
-      'ENOSYS',
-      `the native part of @etherloom/dpif-userspace cannot be loaded (${reason}): build it with the package's script "native"`,
-      { cause: error },
-    );
-  }
-  if (!isBinding(module)) {
-    throw new DpifError(
-      'ENOSYS',
-      `${path} is of another version: build it anew with the package's script "native"`,
-    );
-  }
-  loaded = module;
-  return module;
-}
-
-function isBinding(module: unknown): module is FdWaitBinding {
-  if (typeof module !== 'object' || module === null) return false;
-  const members = new Map(Object.entries(module));
-  const names = ['create', 'add', 'arm', 'remove', 'ref', 'unref', 'close'];
-  return names.every((name) => typeof members.get(name) === 'function');
 }
