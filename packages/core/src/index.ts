@@ -36,3 +36,4 @@ export { offloadNames } from './packet/offload-names.js';
 export * from './packet/resolve.hot.js';
 export { finishChecksum, Segmenter } from './packet/segment.hot.js';
 export * from './packet/virtio-net.hot.js';
+export { watchWord } from './watch.js';

@@ -47,6 +47,8 @@ function withModule(netdev: Netdev): Netdev {
       if (key === 'queueDescriptor') {
         return (index: number): QueueDescriptor => ({ ...target.queueDescriptor(index), module: MODULE });
       }
+      // Only threads ask for it.
+      if (key === 'transmitDescriptor') return undefined;
       const value: unknown = Reflect.get(target, key, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },

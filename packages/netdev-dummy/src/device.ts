@@ -14,6 +14,7 @@ import {
   QUEUE_RX_PACKETS,
   QUEUE_TX_BYTES,
   QUEUE_TX_PACKETS,
+  watchWord,
 } from '@etherloom/core';
 import { CaptureFiles } from './capture-files.js';
 import { checkFixed, checkMac, checkMtu, type DummyOptions, parseConfig, significant } from './config.js';
@@ -25,7 +26,6 @@ import {
   registerLocal,
 } from './queue.js';
 import { FrameRing, RING_BYTES, RING_TAIL } from './ring.hot.js';
-import { watch } from './wait.js';
 
 /** The module of the data half, as built: from the sources too, since threads cannot load TypeScript. */
 const QUEUE_MODULE = new URL('../dist/queue.js', import.meta.url).href;
@@ -61,6 +61,8 @@ export class DummyNetdev implements Netdev {
   readonly #ownMac: string;
   readonly #state = new Int32Array(new SharedArrayBuffer(STATE_WORDS * 4));
   readonly #pairs: readonly Pair[];
+  /** Transmit halves of threads: their receive rings stay empty. */
+  readonly #transmitters: Pair[] = [];
   readonly #listeners = new Set<TransmitListener>();
   #config: NetdevConfig;
   #options: DummyOptions;
@@ -142,7 +144,7 @@ export class DummyNetdev implements Netdev {
    * `transmittedLost` counts those behind.
    */
   takeTransmitted(): Uint8Array[] {
-    for (const pair of this.#pairs) this.#drain(pair);
+    for (const pair of this.#all()) this.#drain(pair);
     const frames = this.#transmitted;
     this.#transmitted = [];
     return frames;
@@ -219,7 +221,7 @@ export class DummyNetdev implements Netdev {
 
   async getStats(): Promise<NetdevStats> {
     const total = (counter: number): number =>
-      this.#pairs.reduce((sum, { counters }) => sum + counters[counter]!, 0);
+      this.#all().reduce((sum, { counters }) => sum + counters[counter]!, 0);
     return {
       rxPackets: total(QUEUE_RX_PACKETS),
       txPackets: total(QUEUE_TX_PACKETS),
@@ -269,13 +271,24 @@ export class DummyNetdev implements Netdev {
     return pair.descriptor;
   }
 
+  /** Its frames show at the far end as sent by queue 0. */
+  transmitDescriptor(): DummyQueueDescriptor {
+    const pair = this.#pair(0, undefined);
+    this.#transmitters.push(pair);
+    return pair.descriptor;
+  }
+
+  reclaimQueue(index: number): void {
+    Atomics.store(new Int32Array(this.queueDescriptor(index).owner), 0, 0);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
-    for (const pair of this.#pairs) this.#drain(pair);
+    for (const pair of this.#all()) this.#drain(pair);
     this.#closed = true;
     this.#host.closed(this);
     this.#relink();
-    for (const pair of this.#pairs) pair.unwatch();
+    for (const pair of this.#all()) pair.unwatch();
     this.#captures.close();
     this.#listeners.clear();
   }
@@ -296,19 +309,25 @@ export class DummyNetdev implements Netdev {
     for (const pair of this.#pairs) this.#wakeLater(pair);
   }
 
+  #all(): readonly Pair[] {
+    return [...this.#pairs, ...this.#transmitters];
+  }
+
   #relink(): void {
     this.refreshLink();
     if (!this.#closed) this.#host.peerOf(this)?.refreshLink();
   }
 
   #pair(index: number, replay: ReplayDescriptor | undefined): Pair {
+    const rx = new SharedArrayBuffer(RING_BYTES);
     const descriptor: DummyQueueDescriptor = {
       module: QUEUE_MODULE,
       netdev: this.name,
       index,
       counters: new SharedArrayBuffer(QUEUE_COUNTERS * 8),
+      ready: { words: rx, index: RING_TAIL },
       state: this.#state.buffer,
-      rx: new SharedArrayBuffer(RING_BYTES),
+      rx,
       tx: new SharedArrayBuffer(RING_BYTES),
       owner: new SharedArrayBuffer(4),
       queues: this.#options.queues,
@@ -322,7 +341,7 @@ export class DummyNetdev implements Netdev {
       counters: new Float64Array(descriptor.counters),
       queue: undefined,
       // Only a queue on another thread notifies; one on this thread calls.
-      unwatch: watch(tx.words, RING_TAIL, () => this.#drain(pair)),
+      unwatch: watchWord(tx.words, RING_TAIL, () => this.#drain(pair)),
     };
     const device: LocalDevice = {
       opened: (queue) => {

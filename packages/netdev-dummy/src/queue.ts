@@ -1,9 +1,14 @@
 /** Opens the queues of dummy devices on any thread; the module that their descriptors name. */
 
-import { DpifError, type FramePool, type QueueDescriptor, type QueueResources } from '@etherloom/core';
+import {
+  DpifError,
+  type FramePool,
+  type QueueDescriptor,
+  type QueueResources,
+  watchWord,
+} from '@etherloom/core';
 import { DummyQueue, type ReplaySource } from './queue.hot.js';
 import { FrameRing, RING_TAIL } from './ring.hot.js';
-import { watch } from './wait.js';
 
 /** Frames of a capture in shared memory, as replay.ts loads them. */
 export interface ReplayDescriptor {
@@ -81,7 +86,7 @@ export function openQueue(descriptor: QueueDescriptor, resources: QueueResources
     },
   );
   if (device !== undefined) device.opened(queue);
-  else stop = watch(rx.words, RING_TAIL, queue.kick);
+  else stop = watchWord(rx.words, RING_TAIL, queue.kick);
   return queue;
 }
 

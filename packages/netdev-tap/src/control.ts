@@ -109,8 +109,8 @@ class TapNetdev implements Netdev {
   readonly #netns: string | undefined;
   readonly #sharedState = new SharedArrayBuffer(STATE_WORDS * Int32Array.BYTES_PER_ELEMENT);
   readonly #state = new Int32Array(this.#sharedState);
-  /** One per queue: QUEUE_COUNTERS doubles. */
-  readonly #counters: readonly SharedArrayBuffer[];
+  /** One per queue, then one per transmit half: QUEUE_COUNTERS doubles. */
+  readonly #counters: SharedArrayBuffer[];
   /** The link when the device was opened: a persistent device has counted before. */
   readonly #opened: Link;
   /** Whether the kernel may leave checksums and segmentation to us; fixed while open. */
@@ -125,7 +125,7 @@ class TapNetdev implements Netdev {
     this.#fds = fds;
     this.#fd = fds[0]!;
     this.#netns = options.netns;
-    this.#counters = fds.map(() => new SharedArrayBuffer(QUEUE_COUNTERS * Float64Array.BYTES_PER_ELEMENT));
+    this.#counters = fds.map(newCounters);
     this.#offload = options.offload;
     this.capabilities = {
       rxQueues: fds.length,
@@ -263,6 +263,14 @@ class TapNetdev implements Netdev {
     return { module: QUEUE_MODULE, netdev: this.name, index, counters, fd, state: this.#sharedState };
   }
 
+  /** write(2) takes frames from any thread. Halves are dealt to the descriptors in turn. */
+  transmitDescriptor(): TapQueueDescriptor {
+    const counters = newCounters();
+    const fd = this.#fds[this.#counters.length % this.#fds.length]!;
+    this.#counters.push(counters);
+    return { module: QUEUE_MODULE, netdev: this.name, index: 0, counters, fd, state: this.#sharedState };
+  }
+
   close(): Promise<void> {
     if (this.#closing === undefined) {
       this.#state[STATE_CLOSED] = 1;
@@ -322,4 +330,8 @@ class TapNetdev implements Netdev {
       throw kernelError(error, `cannot make TAP device "${this.name}" persistent or not`);
     }
   }
+}
+
+function newCounters(): SharedArrayBuffer {
+  return new SharedArrayBuffer(QUEUE_COUNTERS * Float64Array.BYTES_PER_ELEMENT);
 }

@@ -25,6 +25,12 @@ export interface ClassifierOptions {
   readonly maxMasks?: number;
   /** Hash seed; random by default, so that nobody outside can choose packets whose keys collide. */
   readonly seed?: number;
+  /**
+   * Makes this a replica of another classifier, with statistics in memory that the other one's thread reads: room for
+   * all of `maxFlows` (`FlowCounters.bytes`). Flows come with their ids, by `insertReplica`; keys are not kept, so
+   * `find`, `insert` and `readKey` do not work.
+   */
+  readonly replica?: SharedArrayBuffer;
 }
 
 const MIN_CAPACITY = 64;
@@ -36,6 +42,7 @@ export class Classifier {
   readonly maxMasks: number;
   readonly #seed: number;
   readonly #factors: Int32Array;
+  readonly #replica: boolean;
   readonly #keys: KeyStore;
   #capacity = 0;
   #count = 0;
@@ -57,8 +64,10 @@ export class Classifier {
     this.maxMasks = options.maxMasks ?? 1024;
     this.#seed = (options.seed ?? Math.random() * 0x1_0000_0000) | 0;
     this.#factors = hashFactors(this.#seed);
+    this.#replica = options.replica !== undefined;
     this.#keys = new KeyStore(MIN_CAPACITY, this.#seed);
     this.counters = new FlowCounters(MIN_CAPACITY);
+    if (options.replica !== undefined) this.counters.values = new Float64Array(options.replica);
     this.#allocate(MIN_CAPACITY);
   }
 
@@ -114,14 +123,21 @@ export class Classifier {
     }
     const subtable = this.#subtableFor(mask, maskBase);
     const flow = this.#newId();
-    this.#subtable[flow] = subtable.id;
-    this.#row[flow] = subtable.add(key, base, flow);
-    this.#nextSerial = (this.#nextSerial + 1) | 0;
-    this.#serial[flow] = this.#nextSerial;
+    this.#place(flow, subtable, key, base);
     this.#keys.insertSought(flow);
-    this.counters.zero(flow);
-    this.#count++;
     return flow;
+  }
+
+  /**
+   * Adds the flow that the other classifier has under the id `flow`, which is free here. Nothing is checked that the
+   * other one checked.
+   */
+  insertReplica(flow: number, key: Int32Array, base: number, mask: Int32Array, maskBase = 0): void {
+    const subtable = this.#subtableFor(mask, maskBase);
+    let capacity = this.#capacity;
+    while (flow >= capacity) capacity *= 2;
+    if (capacity > this.#capacity) this.#grow(capacity);
+    this.#place(flow, subtable, key, base);
   }
 
   /** Removes a flow that exists. Its id may be given to the next flow. */
@@ -131,9 +147,11 @@ export class Classifier {
     const moved = subtable.delete(row);
     if (moved >= 0) this.#row[moved] = row;
     if (subtable.count === 0) this.#dropSubtable(subtable);
-    this.#keys.remove(flow);
     this.#subtable[flow] = -1;
-    this.#free.push(flow);
+    if (!this.#replica) {
+      this.#keys.remove(flow);
+      this.#free.push(flow);
+    }
     this.#count--;
     // Arrays by flow id stay as large as the most flows made them; an empty table starts again small.
     if (this.#count === 0 && this.#capacity > MIN_CAPACITY) this.clear();
@@ -149,7 +167,7 @@ export class Classifier {
     this.#masks.clear();
     this.search.order = [];
     this.#keys.clear(MIN_CAPACITY);
-    this.counters.values = new FlowCounters(MIN_CAPACITY).values;
+    if (!this.#replica) this.counters.values = new FlowCounters(MIN_CAPACITY).values;
     this.#allocate(MIN_CAPACITY);
   }
 
@@ -206,6 +224,15 @@ export class Classifier {
     this.search.order = this.search.order.filter((other) => other !== subtable);
   }
 
+  #place(flow: number, subtable: MutableSubtable, key: Int32Array, base: number): void {
+    this.#subtable[flow] = subtable.id;
+    this.#row[flow] = subtable.add(key, base, flow);
+    this.#nextSerial = (this.#nextSerial + 1) | 0;
+    this.#serial[flow] = this.#nextSerial;
+    this.counters.zero(flow);
+    this.#count++;
+  }
+
   #newId(): number {
     const recycled = this.#free.pop();
     if (recycled !== undefined) return recycled;
@@ -216,9 +243,11 @@ export class Classifier {
   #grow(capacity: number): void {
     const { values } = this.counters;
     const [subtable, row, serial] = [this.#subtable, this.#row, this.#serial];
-    this.#keys.grow(capacity);
-    this.counters.values = new FlowCounters(capacity).values;
-    this.counters.values.set(values);
+    if (!this.#replica) {
+      this.#keys.grow(capacity);
+      this.counters.values = new FlowCounters(capacity).values;
+      this.counters.values.set(values);
+    }
     this.#allocate(capacity);
     this.#subtable.set(subtable);
     this.#row.set(row);

@@ -10,6 +10,11 @@ export class FlowCounters {
   /** Four doubles per flow, so that accounting touches half a cache line. Replaced when the flow table grows. */
   values: Float64Array;
 
+  /** Memory for the statistics of `capacity` flows. */
+  static bytes(capacity: number): number {
+    return capacity * STRIDE * Float64Array.BYTES_PER_ELEMENT;
+  }
+
   constructor(capacity: number) {
     this.values = new Float64Array(capacity * STRIDE);
   }

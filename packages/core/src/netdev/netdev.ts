@@ -113,6 +113,17 @@ export interface Netdev {
    * another thread; valid until `close`.
    */
   queueDescriptor(index: number): QueueDescriptor;
+  /**
+   * Of devices that take frames from any thread at any time: the descriptor of a transmit half, a queue of which only
+   * `txBurst` is used. Another one at each call, for another thread each; valid until `close`. Without this method frames
+   * leave only through the queues of `queueDescriptor`, and threads that have none of them hand their frames to one that has.
+   */
+  transmitDescriptor?(): QueueDescriptor;
+  /**
+   * The thread that had this queue open ended without closing it: undoes what keeps another one from opening it.
+   * Drivers without anything of that kind leave it out.
+   */
+  reclaimQueue?(index: number): void;
   /** Releases the device; a device that the driver created disappears unless it is persistent. Idempotent. */
   close(): Promise<void>;
 }
@@ -132,6 +143,11 @@ export interface QueueDescriptor {
   readonly index: number;
   /** Shared memory of {@link QUEUE_COUNTERS} doubles, created by the control half, which sums them in getStats. */
   readonly counters: SharedArrayBuffer;
+  /**
+   * Only of queues with `pollFd` -1: the 32-bit word that changes, with `Atomics.notify`, when packets wait; how someone
+   * wakes a thread that sleeps in a system call.
+   */
+  readonly ready?: { readonly words: SharedArrayBuffer; readonly index: number };
 }
 
 /** What the opener of a queue provides. */

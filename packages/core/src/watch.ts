@@ -1,4 +1,4 @@
-/** Waits for a shared word to change without holding a thread: how rings tell the other thread's event loop. */
+/** Waits for a shared word to change without holding a thread: how one thread's data reach another one's event loop. */
 
 /// <reference lib="es2024.sharedmemory" />
 
@@ -6,7 +6,7 @@
  * Calls `changed` on this thread after each change of `words[index]` that `Atomics.notify` announces, until the returned
  * function is called. Does not keep the process alive.
  */
-export function watch(words: Int32Array, index: number, changed: () => void): () => void {
+export function watchWord(words: Int32Array, index: number, changed: () => void): () => void {
   let stopped = false;
   const loop = async (): Promise<void> => {
     let seen = Atomics.load(words, index);
