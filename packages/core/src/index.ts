@@ -23,6 +23,7 @@ export {
   LAYER_L3,
   LAYER_L4,
   LAYER_WORDS,
+  tcpFlagsOf,
 } from './flow/extract.hot.js';
 export * from './netdev/netdev.js';
 export * from './netdev/registry.js';

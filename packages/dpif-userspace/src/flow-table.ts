@@ -17,6 +17,7 @@ import {
   FP_ZERO_STATS,
   isDpifError,
   NO_STATS,
+  type PortView,
   type TupleSearch,
 } from '@etherloom/core';
 import {
@@ -41,6 +42,7 @@ const ALL_FLAGS = FP_CREATE | FP_MODIFY | FP_ZERO_STATS;
 
 export class FlowTable implements FlowView {
   readonly classifier: Classifier;
+  readonly ports: PortView;
   readonly search: TupleSearch;
   readonly counters: FlowCounters;
   readonly actions: ActionTable;
@@ -65,6 +67,7 @@ export class FlowTable implements FlowView {
     this.#support = { vlanLimit };
     this.actions = new ActionTable(rules);
     this.classifier = new Classifier(options);
+    this.ports = this.classifier.ports;
     this.search = this.classifier.search;
     this.counters = this.classifier.counters;
     this.programs = this.actions.programs;

@@ -3,7 +3,7 @@
  * at the end of each receive burst. Hot: no allocation, no throw.
  */
 
-import { DROP_NO_PORT, type FramePool, type PacketState } from '@etherloom/core';
+import { DROP_NO_PORT, type FramePool, type PacketBatch, type PacketState } from '@etherloom/core';
 import type { Port } from './port.hot.js';
 import { Transmitter } from './transmit.hot.js';
 
@@ -11,6 +11,8 @@ import { Transmitter } from './transmit.hot.js';
 export const MAX_PORTS = 65_535;
 
 const NO_PORT = DROP_NO_PORT;
+/** V8 folds a module's own constants into the code, imported and exported ones not. */
+const PORTS = MAX_PORTS;
 
 export class Output {
   readonly #pool: FramePool;
@@ -30,30 +32,35 @@ export class Output {
 
   /** The port with this number, 0..0xffffffff. */
   port(portNo: number): Port | undefined {
-    return portNo < MAX_PORTS ? this.#ports[this.#slotOf[portNo]! - 1] : undefined;
+    return portNo < PORTS ? this.#ports[this.#slotOf[portNo]! - 1] : undefined;
   }
 
   /**
-   * Puts an untouched packet of `length` bytes at `data` into the transmit batch of port `portNo`, and takes over one
-   * reference to its frame. A port that does not exist is a drop in `drops`.
+   * Puts packets `[first, end)` of `batch` into the transmit batch of port `portNo`, and takes over one reference to each
+   * frame. A port that does not exist is a drop of each in `drops`.
    */
-  send(portNo: number, data: number, length: number, drops: Float64Array): void {
-    const slot = portNo < MAX_PORTS ? this.#slotOf[portNo]! - 1 : -1;
+  send(portNo: number, batch: PacketBatch, first: number, end: number, drops: Float64Array): void {
+    const slot = portNo < PORTS ? this.#slotOf[portNo]! - 1 : -1;
     if (slot < 0) {
-      drops[NO_PORT]! += 1;
-      this.#pool.release(data);
+      drops[NO_PORT]! += end - first;
+      for (let i = first; i < end; i++) this.#pool.release(batch.data[i]!);
       return;
     }
     const port = this.#ports[slot]!;
     const { txBatch } = port;
-    if (txBatch.count === 0) this.#waiting[this.#waitingCount++] = slot;
-    txBatch.push(data, length);
-    if (txBatch.count === txBatch.capacity) this.#transmit(port, slot);
+    let from = first;
+    while (from < end) {
+      if (txBatch.count === 0) this.#waiting[this.#waitingCount++] = slot;
+      const fit = Math.min(end - from, txBatch.capacity - txBatch.count);
+      txBatch.pushRange(batch, from, from + fit);
+      from += fit;
+      if (txBatch.count === txBatch.capacity) this.#transmit(port, slot);
+    }
   }
 
-  /** As {@link send}, for the packet that an executor works on: without what a truncation cut, offloads included. */
+  /** As {@link send}, for the packet that an executor works on: without what a truncation cut. */
   sendPacket(portNo: number, packet: PacketState, drops: Float64Array): void {
-    const slot = portNo < MAX_PORTS ? this.#slotOf[portNo]! - 1 : -1;
+    const slot = portNo < PORTS ? this.#slotOf[portNo]! - 1 : -1;
     if (slot < 0) {
       drops[NO_PORT]! += 1;
       this.#pool.release(packet.data);

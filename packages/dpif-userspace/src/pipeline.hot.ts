@@ -8,6 +8,7 @@
 import {
   ActionExecutor,
   type ActionProgram,
+  BurstLookup,
   DROP_ACTION_UNSUPPORTED,
   DROP_FLOW,
   DROP_RECIRC_DEPTH,
@@ -22,16 +23,11 @@ import {
   OffloadResolver,
   PacketBatch,
   type PacketState,
+  type PortView,
   type TupleSearch,
+  tcpFlagsOf,
 } from '@etherloom/core';
-import {
-  KEY_WORDS,
-  W_IN_PORT,
-  W_PACKET_TYPE,
-  W_RECIRC_ID,
-  W_TOS_TTL_FLAGS,
-  W_TYPE_FRAG_PROTO,
-} from '@etherloom/odp-codec';
+import { KEY_WORDS, W_IN_PORT, W_PACKET_TYPE, W_RECIRC_ID } from '@etherloom/odp-codec';
 import type { Output } from './output.hot.js';
 import type { Port } from './port.hot.js';
 
@@ -49,6 +45,9 @@ export const DP_COUNTERS = 4;
 
 /** Flows as the packets' path sees them. The control path replaces `programOf` when the flow table grows. */
 export interface FlowView {
+  /** For received packets. */
+  readonly ports: PortView;
+  /** For packets that are looked up again. */
   readonly search: TupleSearch;
   readonly counters: FlowCounters;
   /** Index into `programs` by flow id. */
@@ -67,18 +66,12 @@ export interface UpcallSink {
   action(keys: Int32Array, base: number, packet: PacketState, program: ActionProgram, index: number): number;
 }
 
-const ETH_TYPE_IPV4 = 0x0800;
-const ETH_TYPE_IPV6 = 0x86dd;
-const IPPROTO_TCP = 6;
-
 // V8 folds a module's own constants into the code, imported ones not.
 const WORDS = KEY_WORDS;
 const LAYERS = LAYER_WORDS;
 const IN_PORT = W_IN_PORT;
 const PACKET_TYPE = W_PACKET_TYPE;
 const RECIRC_ID = W_RECIRC_ID;
-const TOS_TTL_FLAGS = W_TOS_TTL_FLAGS;
-const TYPE_FRAG_PROTO = W_TYPE_FRAG_PROTO;
 const FLOW_DROP = DROP_FLOW;
 const RECIRC_DEPTH = DROP_RECIRC_DEPTH;
 const NOT_ETHERNET = DROP_TX_NOT_ETHERNET;
@@ -103,9 +96,7 @@ export class Pipeline implements ExecuteHost {
   readonly #vlanLimit: number;
 
   readonly #batch = new PacketBatch();
-  readonly #keys: Int32Array;
-  readonly #layers: Int32Array;
-  readonly #flowOf: Int32Array;
+  readonly #burst: BurstLookup;
 
   /** One executor per recirculation, since a packet is looked up again in the middle of its actions. */
   readonly #executors: ActionExecutor[] = [];
@@ -113,7 +104,7 @@ export class Pipeline implements ExecuteHost {
   /** For programs that need it; what comes out is plain, so that it never works for two passes at once. */
   readonly #resolver: OffloadResolver;
   readonly #resolved = new PacketBatch(1);
-  readonly #recircLayers = new Int32Array(LAYERS);
+  readonly #layers = new Int32Array(LAYERS);
   // The pass in work: the recirculation that it is, its key, and where drops are counted.
   #depth = 0;
   #passKeys: Int32Array;
@@ -136,11 +127,8 @@ export class Pipeline implements ExecuteHost {
     this.#upcalls = upcalls;
     this.#portlessDrops = portlessDrops;
     this.#drops = portlessDrops;
-    const { capacity } = this.#batch;
-    this.#keys = new Int32Array(capacity * WORDS);
-    this.#layers = new Int32Array(capacity * LAYERS);
-    this.#flowOf = new Int32Array(capacity);
-    this.#passKeys = this.#keys;
+    this.#burst = new BurstLookup(flows.ports, vlanLimit, this.#batch.capacity);
+    this.#passKeys = this.#burst.keys;
     for (let depth = 0; depth <= MAX_RECIRCULATIONS; depth++) {
       this.#executors.push(new ActionExecutor(pool, this));
     }
@@ -153,31 +141,25 @@ export class Pipeline implements ExecuteHost {
     const count = queue.rxBurst(batch);
     if (count === 0) return 0;
     this.busy = true;
-    const keys = this.#keys;
-    const layers = this.#layers;
-    const { view } = this.#pool.arena;
-    const portNo = port.portNo;
-    const vlanLimit = this.#vlanLimit;
-    for (let i = 0; i < count; i++) {
-      const base = i * WORDS;
-      // Received packets have no other metadata, and nobody writes those words of these rows: they are zero for good.
-      keys[base + IN_PORT] = portNo;
-      extractFrame(view, batch.data[i]!, batch.length[i]!, 0, vlanLimit, keys, base, layers, i * LAYERS);
-    }
-    const flowOf = this.#flowOf;
-    const { search } = this.#flows;
-    let hits = 0;
-    let probes = 0;
-    for (let i = 0; i < count; i++) {
-      const flow = search.lookup(keys, i * WORDS);
-      flowOf[i] = flow;
-      if (flow < 0) continue;
-      hits++;
-      probes += search.probes;
-    }
-    this.#countLookups(count, hits, probes);
+    const burst = this.#burst;
+    const { flow: flowOf, tcpFlags } = burst;
+    burst.run(this.#pool.arena.view, batch.data, batch.length, count, port.portNo);
+    this.#countLookups(count, burst.hits, burst.probes);
     this.#drops = port.drops;
-    for (let i = 0; i < count; i++) this.#pass(batch, i, flowOf[i]!, 0, keys, i * WORDS, layers, i * LAYERS);
+    const { length } = batch;
+    // Neighbours of one flow go together: one update of its statistics, one look at its actions.
+    for (let first = 0, end = 0; first < count; first = end) {
+      const flow = flowOf[first]!;
+      let bytes = 0;
+      let flags = 0;
+      do {
+        bytes += length[end]!;
+        flags |= tcpFlags[end]!;
+        end++;
+      } while (end < count && flowOf[end] === flow);
+      if (flow >= 0) this.#execute(batch, first, end, flow, bytes, flags);
+      else for (let i = first; i < end; i++) this.#missed(batch, i);
+    }
     this.#output.flush();
     this.busy = false;
     return count;
@@ -236,7 +218,7 @@ export class Pipeline implements ExecuteHost {
     const { metadata: keys, metadataBase: base } = packet;
     const oldId = keys[base + RECIRC_ID]!;
     const batch = this.#recircBatch;
-    const layers = this.#recircLayers;
+    const layers = this.#layers;
     batch.count = 0;
     batch.push(packet.data, packet.length);
     batch.offload[0] = packet.offload;
@@ -250,7 +232,16 @@ export class Pipeline implements ExecuteHost {
     const { search } = this.#flows;
     const flow = search.lookup(keys, base);
     this.#countLookups(1, flow < 0 ? 0 : 1, flow < 0 ? 0 : search.probes);
-    this.#pass(batch, 0, flow, depth, keys, base, layers, 0);
+    if (flow < 0) {
+      this.#miss(keys, base, batch, 0);
+    } else {
+      const flows = this.#flows;
+      flows.counters.count(flow, 1, packet.length, this.now, tcpFlagsOf(keys, base));
+      const program = flows.programs[flows.programOf[flow]!]!;
+      if (program.outputsOnly !== undefined && packetType === 0)
+        this.#fanOut(program.outputsOnly, batch, 0, 1);
+      else this.#run(program, batch, 0, depth, keys, base, layers, 0);
+    }
     keys[base + RECIRC_ID] = oldId;
     this.#depth = depth - 1;
     this.#passKeys = passKeys;
@@ -274,53 +265,66 @@ export class Pipeline implements ExecuteHost {
     counters[DP_MASK_HIT]! += probes;
   }
 
-  /** Brings packet `i` of `batch` to its end: counts it for its flow and runs the actions, or passes it up. */
-  #pass(
+  /** Brings packets `[first, end)` of the burst, which all hit `flow`, to their end. */
+  #execute(batch: PacketBatch, first: number, end: number, flow: number, bytes: number, flags: number): void {
+    const flows = this.#flows;
+    flows.counters.count(flow, end - first, bytes, this.now, flags);
+    const program = flows.programs[flows.programOf[flow]!]!;
+    const ports = program.outputsOnly;
+    if (ports !== undefined) {
+      this.#fanOut(ports, batch, first, end);
+      return;
+    }
+    const { keys, layers } = this.#burst;
+    for (let i = first; i < end; i++) {
+      this.#burst.complete(this.#pool.arena.view, batch.data[i]!, batch.length[i]!, i);
+      this.#run(program, batch, i, 0, keys, i * WORDS, layers, i * LAYERS);
+    }
+  }
+
+  /** Passes packet `i` of the burst, which has no flow, up. */
+  #missed(batch: PacketBatch, i: number): void {
+    this.#burst.complete(this.#pool.arena.view, batch.data[i]!, batch.length[i]!, i);
+    this.#miss(this.#burst.keys, i * WORDS, batch, i);
+  }
+
+  /** Passes packet `i` of `batch` up, whose key is given. */
+  #miss(keys: Int32Array, base: number, batch: PacketBatch, i: number): void {
+    const refused = this.#upcalls.miss(keys, base, batch, i);
+    if (refused >= 0) {
+      this.#drops[refused]! += 1;
+      this.counters[DP_LOST]! += 1;
+    }
+    this.#pool.release(batch.data[i]!);
+  }
+
+  /** Runs `program` on packet `i` of `batch`, whose key and layers are given, or on what it is resolved to. */
+  #run(
+    program: ActionProgram,
     batch: PacketBatch,
     i: number,
-    flow: number,
     depth: number,
     keys: Int32Array,
     base: number,
     layers: Int32Array,
     layersBase: number,
   ): void {
-    const data = batch.data[i]!;
-    const length = batch.length[i]!;
-    if (flow < 0) {
-      const refused = this.#upcalls.miss(keys, base, batch, i);
-      if (refused >= 0) {
-        this.#drops[refused]! += 1;
-        this.counters[DP_LOST]! += 1;
-      }
-      this.#pool.release(data);
+    if (!program.needsResolved || (batch.offload[i]! & UNFINISHED) === 0) {
+      this.#runOne(program, batch, i, depth, keys, base, layers, layersBase);
       return;
     }
-    const flows = this.#flows;
-    flows.counters.count(flow, length, this.now, tcpFlags(keys, base));
-    const program = flows.programs[flows.programOf[flow]!]!;
-    const ports = program.outputsOnly;
-    if (ports !== undefined && batch.offload[i] === 0) {
-      this.#fanOut(ports, data, length);
-      return;
+    const resolver = this.#resolver;
+    const resolved = this.#resolved;
+    resolver.begin(batch, i, keys[base + PACKET_TYPE]!);
+    for (let at = resolver.next(); at >= 0; at = resolver.next()) {
+      resolved.count = 0;
+      resolved.push(at, resolver.length);
+      this.#runOne(program, resolved, 0, depth, keys, base, layers, layersBase);
     }
-    if (program.needsResolved && (batch.offload[i]! & UNFINISHED) !== 0) {
-      const resolver = this.#resolver;
-      const resolved = this.#resolved;
-      resolver.begin(batch, i, keys[base + PACKET_TYPE]!);
-      for (let at = resolver.next(); at >= 0; at = resolver.next()) {
-        resolved.count = 0;
-        resolved.push(at, resolver.length);
-        this.#run(program, resolved, 0, depth, keys, base, layers, layersBase);
-      }
-      this.#drops[resolver.reason]! += resolver.lost;
-      return;
-    }
-    this.#run(program, batch, i, depth, keys, base, layers, layersBase);
+    this.#drops[resolver.reason]! += resolver.lost;
   }
 
-  /** Runs `program` on packet `i` of `batch`, whose key and layers are given. */
-  #run(
+  #runOne(
     program: ActionProgram,
     batch: PacketBatch,
     i: number,
@@ -339,27 +343,17 @@ export class Pipeline implements ExecuteHost {
   }
 
   /** The same bytes to every port: one more reference for each but the last. */
-  #fanOut(ports: Int32Array, data: number, length: number): void {
+  #fanOut(ports: Int32Array, batch: PacketBatch, first: number, end: number): void {
     const last = ports.length - 1;
     if (last < 0) {
-      this.#drops[FLOW_DROP]! += 1;
-      this.#pool.release(data);
+      this.#drops[FLOW_DROP]! += end - first;
+      for (let i = first; i < end; i++) this.#pool.release(batch.data[i]!);
       return;
     }
-    for (let i = 0; i < last; i++) {
-      this.#pool.retain(data);
-      this.#output.send(ports[i]! >>> 0, data, length, this.#drops);
+    for (let p = 0; p < last; p++) {
+      for (let i = first; i < end; i++) this.#pool.retain(batch.data[i]!);
+      this.#output.send(ports[p]! >>> 0, batch, first, end, this.#drops);
     }
-    this.#output.send(ports[last]! >>> 0, data, length, this.#drops);
+    this.#output.send(ports[last]! >>> 0, batch, first, end, this.#drops);
   }
-}
-
-function tcpFlags(keys: Int32Array, base: number): number {
-  const flags = keys[base + TOS_TTL_FLAGS]! & 0xfff;
-  // ARP operations and ND options share these words, so "TCP" is looked at closely, but only when a flag is set.
-  if (flags === 0) return 0;
-  const type = keys[base + TYPE_FRAG_PROTO]!;
-  if ((type & 0xff) !== IPPROTO_TCP) return 0;
-  const dlType = type >>> 16;
-  return dlType === ETH_TYPE_IPV4 || dlType === ETH_TYPE_IPV6 ? flags : 0;
 }

@@ -19,7 +19,8 @@ import {
   QUEUE_TX_BYTES,
   QUEUE_TX_PACKETS,
 } from '@etherloom/core';
-import { copyBytes, type FrameRing, RING_TAIL } from './ring.hot.js';
+import { copyBlocks } from './copy.hot.js';
+import { type FrameRing, RING_TAIL } from './ring.hot.js';
 
 // Words of a device's shared state, written by the control half.
 /** Admin state and carrier are both up. */
@@ -36,9 +37,9 @@ const TPID_8021AD = 0x88a8;
 
 /** Frames of a capture that this queue receives, as queue.ts prepared them. */
 export interface ReplaySource {
-  /** Where the frames lie: the capture's own memory, or the arena when `shared`. */
-  readonly view: DataView;
-  /** Offset of each frame in `view`. */
+  /** Where the frames lie, on multiples of BLOCK: the capture's own memory. Not looked at when `shared`. */
+  readonly words: Int32Array;
+  /** Byte offset of each frame in `words`, or in the arena when `shared`. */
   readonly offsets: Int32Array;
   readonly lengths: Int32Array;
   /** The frames stay in the arena, one reference ours, and every time one more is given out. Otherwise copied. */
@@ -54,6 +55,7 @@ export class DummyQueue implements NetdevQueue {
 
   readonly #pool: FramePool;
   readonly #view: DataView;
+  readonly #words: Int32Array;
   readonly #drops: Float64Array;
   readonly #counters: Float64Array;
   readonly #state: Int32Array;
@@ -82,6 +84,7 @@ export class DummyQueue implements NetdevQueue {
   ) {
     this.#pool = pool;
     this.#view = pool.arena.view;
+    this.#words = new Int32Array(pool.arena.buffer);
     this.#drops = drops;
     this.#counters = counters;
     this.#state = state;
@@ -141,28 +144,27 @@ export class DummyQueue implements NetdevQueue {
   }
 
   txBurst(batch: PacketBatch): number {
-    const count = batch.count;
+    const { count, data, length: lengths } = batch;
     const link = this.#closed !== undefined && this.#state[STATE_LINK]! !== 0;
     const maxFrame = this.#state[STATE_MAX_FRAME]!;
     const observed = this.#state[STATE_OBSERVED]! !== 0;
     let sent = 0;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
-      const frame = batch.data[i]!;
-      const length = batch.length[i]!;
+      const length = lengths[i]!;
       if (!link) this.#drop(DROP_TX_DOWN);
-      else if (length > maxFrame && length > maxFrame + this.#tagBytes(frame, length))
+      else if (length > maxFrame && length > maxFrame + this.#tagBytes(data[i]!, length))
         this.#drop(DROP_TX_TOO_BIG);
-      else if (observed && !this.#show(frame, length)) this.#drop(DROP_TX_FULL);
+      else if (observed && !this.#show(data[i]!, length)) this.#drop(DROP_TX_FULL);
       else {
         sent++;
         bytes += length;
       }
-      this.#pool.release(frame);
     }
+    this.#pool.releaseAll(data, count);
     batch.count = 0;
-    this.#counters[QUEUE_TX_PACKETS] = this.#counters[QUEUE_TX_PACKETS]! + sent;
-    this.#counters[QUEUE_TX_BYTES] = this.#counters[QUEUE_TX_BYTES]! + bytes;
+    this.#counters[QUEUE_TX_PACKETS]! += sent;
+    this.#counters[QUEUE_TX_BYTES]! += bytes;
     if (observed && sent > 0) {
       if (this.drain !== undefined) this.drain();
       else Atomics.notify(this.#tx.words, RING_TAIL);
@@ -191,34 +193,39 @@ export class DummyQueue implements NetdevQueue {
 
   /** Fills `batch` from the capture; returns the bytes. */
   #receiveReplay(batch: PacketBatch): number {
-    const { offsets, lengths, shared, view } = this.#replay!;
+    const { offsets, lengths, shared, words } = this.#replay!;
+    const frames = offsets.length;
+    const to = this.#words;
     const pool = this.#pool;
-    const capacity = batch.capacity;
+    const { capacity, data: batchData, length: batchLength, offload } = batch;
+    let { count } = batch;
     let at = this.#replayAt;
     let bytes = 0;
-    while (batch.count < capacity && this.#replayLeft !== 0) {
+    while (count < capacity && this.#replayLeft !== 0) {
       const offset = offsets[at]!;
       const length = lengths[at]!;
-      if (++at === offsets.length) {
+      if (++at === frames) {
         at = 0;
         if (this.#replayLeft > 0) this.#replayLeft--;
       }
-      if (shared) {
-        pool.retain(offset);
-        batch.push(offset, length);
-        bytes += length;
-        continue;
+      let frame = offset;
+      if (shared) pool.retain(offset);
+      else {
+        frame = pool.allocFor(length);
+        if (frame < 0) {
+          // One a call: a capture without end would never get out of here.
+          this.#drop(DROP_NO_FRAME);
+          break;
+        }
+        copyBlocks(words, offset >> 2, to, frame >> 2, length);
       }
-      const frame = pool.allocFor(length);
-      if (frame < 0) {
-        // One a call: a capture without end would never get out of here.
-        this.#drop(DROP_NO_FRAME);
-        break;
-      }
-      copyBytes(view, offset, this.#view, frame, length);
-      batch.push(frame, length);
+      batchData[count] = frame;
+      batchLength[count] = length;
+      offload[count] = 0;
+      count++;
       bytes += length;
     }
+    batch.count = count;
     this.#replayAt = at;
     return bytes;
   }

@@ -13,7 +13,7 @@ import { FrameRing, RING_TAIL } from './ring.hot.js';
 /** Frames of a capture in shared memory, as replay.ts loads them. */
 export interface ReplayDescriptor {
   readonly frames: SharedArrayBuffer;
-  /** Offset and length of each frame as 32-bit words, one pair behind the other. */
+  /** Offset (a multiple of BLOCK, see copy.hot.ts) and length of each frame as 32-bit words, one pair behind the other. */
   readonly table: SharedArrayBuffer;
   readonly loops: number;
   readonly shared: boolean;
@@ -108,7 +108,8 @@ function replaySource(descriptor: DummyQueueDescriptor, pool: FramePool): Replay
     lengths[i] = table[(index + i * queues) * 2 + 1]!;
   }
   const { loops, shared } = replay;
-  if (!shared) return { view: new DataView(replay.frames), offsets, lengths, shared, loops };
+  const words = new Int32Array(replay.frames);
+  if (!shared) return { words, offsets, lengths, shared, loops };
 
   const bytes = new Uint8Array(replay.frames);
   for (let i = 0; i < count; i++) {
@@ -124,5 +125,5 @@ function replaySource(descriptor: DummyQueueDescriptor, pool: FramePool): Replay
     pool.arena.bytes.set(bytes.subarray(offsets[i]!, offsets[i]! + lengths[i]!), frame);
     offsets[i] = frame;
   }
-  return { view: pool.arena.view, offsets, lengths, shared, loops };
+  return { words, offsets, lengths, shared, loops };
 }

@@ -2,11 +2,15 @@
 
 import { readFileSync } from 'node:fs';
 import { DpifError, MAX_PACKET } from '@etherloom/core';
+import { BLOCK } from './copy.hot.js';
 import { fileError, readPcap } from './pcap.js';
 import type { ReplayDescriptor } from './queue.js';
 
 /** The same in queue.hot.ts: what rxBurst takes for a frame at all. */
 const MIN_FRAME = 14;
+
+/** Bytes of the blocks that a frame of `length` bytes takes up. */
+const blocks = (length: number): number => Math.ceil(length / BLOCK) * BLOCK;
 
 /**
  * Loads `path`. Rejects files that are no captures, are empty, or hold a frame that no queue could receive (EINVAL), and
@@ -29,7 +33,7 @@ export function loadReplay(path: string, loops: number, shared: boolean): Replay
         `frame ${i} of ${path} has ${data.length} bytes: only ${MIN_FRAME} to ${MAX_PACKET} can be received`,
       );
     }
-    size += data.length;
+    size += blocks(data.length);
   }
   const frames = new SharedArrayBuffer(size);
   const table = new SharedArrayBuffer(records.length * 8);
@@ -40,7 +44,7 @@ export function loadReplay(path: string, loops: number, shared: boolean): Replay
     bytes.set(data, at);
     words[i * 2] = at;
     words[i * 2 + 1] = data.length;
-    at += data.length;
+    at += blocks(data.length);
   }
   return { frames, table, loops, shared };
 }

@@ -6,8 +6,10 @@
  * counts in. Everything belongs to one thread.
  */
 
-import { KEY_WORDS } from '@etherloom/odp-codec';
+import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
 import { DpifError } from '../errors.js';
+import type { PortView } from './burst/burst-lookup.hot.js';
+import { PortTables } from './burst/port-tables.js';
 import { FlowCounters } from './counters.hot.js';
 import { HashIndex } from './hash-index.js';
 import { KeyStore } from './key-store.js';
@@ -54,6 +56,7 @@ export class Classifier {
   #row = new Int32Array();
   #serial = new Int32Array();
   #nextSerial = 0;
+  readonly #ports: PortTables;
   readonly #subtables: (MutableSubtable | undefined)[] = [];
   #latestSubtable: MutableSubtable | undefined;
   readonly #masks = new HashIndex();
@@ -65,6 +68,7 @@ export class Classifier {
     this.#seed = (options.seed ?? Math.random() * 0x1_0000_0000) | 0;
     this.#factors = hashFactors(this.#seed);
     this.#replica = options.replica !== undefined;
+    this.#ports = new PortTables(this.#factors);
     this.#keys = new KeyStore(MIN_CAPACITY, this.#seed);
     this.counters = new FlowCounters(MIN_CAPACITY);
     if (options.replica !== undefined) this.counters.values = new Float64Array(options.replica);
@@ -77,6 +81,11 @@ export class Classifier {
 
   get maskCount(): number {
     return this.#masks.count;
+  }
+
+  /** What lookups of received packets go by: see `BurstLookup`. */
+  get ports(): PortView {
+    return this.#ports;
   }
 
   /** All flow ids are below this. Only grows until the table is empty again. */
@@ -144,7 +153,9 @@ export class Classifier {
   remove(flow: number): void {
     const subtable = this.#subtables[this.#subtable[flow]!]!;
     const row = this.#row[flow]!;
+    const inPort = subtable.portOf(row);
     const moved = subtable.delete(row);
+    this.#ports.removed(subtable, inPort);
     if (moved >= 0) this.#row[moved] = row;
     if (subtable.count === 0) this.#dropSubtable(subtable);
     this.#subtable[flow] = -1;
@@ -166,6 +177,7 @@ export class Classifier {
     this.#latestSubtable = undefined;
     this.#masks.clear();
     this.search.order = [];
+    this.#ports.clear();
     this.#keys.clear(MIN_CAPACITY);
     if (!this.#replica) this.counters.values = new FlowCounters(MIN_CAPACITY).values;
     this.#allocate(MIN_CAPACITY);
@@ -185,6 +197,7 @@ export class Classifier {
   rank(): void {
     this.search.order = [...this.search.order].sort((a, b) => b.hits - a.hits);
     for (const subtable of this.search.order) subtable.hits = Math.floor(subtable.hits / 2);
+    this.#ports.rank();
   }
 
   #subtableFor(mask: Int32Array, base: number): MutableSubtable {
@@ -227,6 +240,7 @@ export class Classifier {
   #place(flow: number, subtable: MutableSubtable, key: Int32Array, base: number): void {
     this.#subtable[flow] = subtable.id;
     this.#row[flow] = subtable.add(key, base, flow);
+    this.#ports.added(subtable, key[base + W_IN_PORT]!);
     this.#nextSerial = (this.#nextSerial + 1) | 0;
     this.#serial[flow] = this.#nextSerial;
     this.counters.zero(flow);

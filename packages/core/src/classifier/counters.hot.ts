@@ -19,11 +19,11 @@ export class FlowCounters {
     this.values = new Float64Array(capacity * STRIDE);
   }
 
-  /** Counts one packet of `bytes` that hit `flow` at monotonic millisecond `now`. */
-  count(flow: number, bytes: number, now: number, tcpFlags: number): void {
+  /** Counts `packets` of `bytes` together that hit `flow` at monotonic millisecond `now`. */
+  count(flow: number, packets: number, bytes: number, now: number, tcpFlags: number): void {
     const { values } = this;
     const at = flow * STRIDE;
-    values[at + PACKETS]! += 1;
+    values[at + PACKETS]! += packets;
     values[at + BYTES]! += bytes;
     values[at + USED] = now;
     if (tcpFlags !== 0) values[at + TCP_FLAGS]! |= tcpFlags;

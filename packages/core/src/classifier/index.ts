@@ -1,6 +1,7 @@
 /** The classifier's public face. */
+export { BurstLookup, type PortSubtables, type PortView } from './burst/burst-lookup.hot.js';
 export * from './classifier.js';
 export * from './counters.hot.js';
 export { PACKED_WORDS, packRow, unpackRow } from './packed-row.js';
 export * from './search.hot.js';
-export { interpreted, Subtable, type SubtableCode } from './subtable.hot.js';
+export { Subtable } from './subtable.hot.js';

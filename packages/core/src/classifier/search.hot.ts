@@ -1,6 +1,6 @@
 /** Tuple-space search: the flow that a key matches, over all subtables. Hot: no allocation, no throw. */
 
-import type { Subtable } from './subtable.hot.js';
+import { findMasked, type Subtable } from './subtable.hot.js';
 
 export class TupleSearch {
   /** Subtables to probe, most hit first. Replaced as a whole by the control path. */
@@ -13,7 +13,7 @@ export class TupleSearch {
     const { order } = this;
     for (let i = 0; i < order.length; i++) {
       const subtable = order[i]!;
-      const row = subtable.code.find(subtable, keys, base);
+      const row = findMasked(subtable, keys, base);
       if (row < 0) continue;
       subtable.hits++;
       this.probes = i + 1;
@@ -28,7 +28,7 @@ export class TupleSearch {
     const { order } = this;
     for (let i = 0; i < order.length; i++) {
       const subtable = order[i]!;
-      const row = subtable.code.find(subtable, keys, base);
+      const row = findMasked(subtable, keys, base);
       if (row >= 0) return subtable.rows[row * subtable.stride]!;
     }
     return -1;

@@ -6,17 +6,6 @@
 /** Words in front of a row's masked words: the flow id. */
 export const ROW_HEAD = 1;
 
-/**
- * How a subtable hashes and finds. The seam for code made for one mask: `interpreted` walks the word list, a generated
- * pair has its words and masks as literals. Both of a pair must agree on the hash.
- */
-export interface SubtableCode {
-  /** Hash of the masked words of the key at `keys[base]`. */
-  hash(subtable: Subtable, keys: Int32Array, base: number): number;
-  /** The row that the key at `keys[base]` matches, or -1. */
-  find(subtable: Subtable, keys: Int32Array, base: number): number;
-}
-
 /** What `HashIndex` shows to a prober. */
 export interface ProbedIndex {
   readonly slots: Int32Array;
@@ -37,10 +26,10 @@ export class Subtable {
   readonly runs: Int32Array;
   /** Words from one row to the next: flow id, then the masked words of all runs. */
   readonly stride: number;
+  /** What no row uses has -1 for a flow id, so that whoever remembers a place sees that the flow is gone. */
   rows: Int32Array;
   /** From hash to row. */
   readonly index: ProbedIndex;
-  code: SubtableCode;
   /** Matches since the last ranking, and what is left of those before. */
   hits = 0;
 
@@ -54,15 +43,14 @@ export class Subtable {
     this.stride = stride;
     this.rows = new Int32Array(0);
     this.index = index;
-    this.code = interpreted;
   }
 }
 
 /**
- * Sum of products of masked words and odd factors: unlike a chain of mixes, the multiplications do not wait for each
+ * Hash of the masked words of the key at `keys[base]`: a sum of products of masked words and odd factors: unlike a chain of mixes, the multiplications do not wait for each
  * other. The factors are random, so that nobody can construct keys that collide.
  */
-function hashMasked(subtable: Subtable, keys: Int32Array, base: number): number {
+export function hashMasked(subtable: Subtable, keys: Int32Array, base: number): number {
   const { runs, mask, factors } = subtable;
   let hash = 0;
   for (let run = 0; run < runs.length; run += 2) {
@@ -71,12 +59,17 @@ function hashMasked(subtable: Subtable, keys: Int32Array, base: number): number 
       hash = (hash + Math.imul(keys[base + word]! & mask[word]!, factors[word]!)) | 0;
     }
   }
-  // Products carry upwards only: bring what the high bits know down to those that index.
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return finishHash(hash);
+}
+
+/** Products carry upwards only: brings what the high bits of their sum know down to those that index. */
+export function finishHash(sum: number): number {
+  const hash = Math.imul(sum ^ (sum >>> 16), 0x85ebca6b);
   return hash ^ (hash >>> 13);
 }
 
-function findMasked(subtable: Subtable, keys: Int32Array, base: number): number {
+/** The row that the key at `keys[base]` matches, or -1. */
+export function findMasked(subtable: Subtable, keys: Int32Array, base: number): number {
   const { slots, mask } = subtable.index;
   const hash = hashMasked(subtable, keys, base);
   for (let at = hash & mask; ; at = (at + 1) & mask) {
@@ -98,5 +91,3 @@ function isRow(subtable: Subtable, row: number, keys: Int32Array, base: number):
   }
   return true;
 }
-
-export const interpreted: SubtableCode = { hash: hashMasked, find: findMasked };

@@ -1,8 +1,8 @@
 /** Changes to a subtable: making one for a mask, adding and removing rows. Control path. */
 
-import { KEY_WORDS } from '@etherloom/odp-codec';
+import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
 import { HashIndex } from './hash-index.js';
-import { ROW_HEAD, Subtable } from './subtable.hot.js';
+import { hashMasked, ROW_HEAD, Subtable } from './subtable.hot.js';
 
 const MIN_ROWS = 4;
 /** Words without mask bits that are cheaper to walk over than to begin another run for. */
@@ -38,7 +38,7 @@ export class MutableSubtable extends Subtable {
         this.rows[at++] = key[base + word]! & mask[word]!;
       }
     }
-    this.index.insert(this.code.hash(this, key, base), row);
+    this.index.insert(hashMasked(this, key, base), row);
     return row;
   }
 
@@ -56,9 +56,15 @@ export class MutableSubtable extends Subtable {
       this.rows.copyWithin(row * stride, last * stride, (last + 1) * stride);
       moved = this.rows[row * stride]!;
     }
+    this.rows[last * stride] = -1;
     const capacity = this.rows.length / stride;
     if (capacity > MIN_ROWS && this.#count * 4 < capacity) this.#resize(capacity / 2);
     return moved;
+  }
+
+  /** The masked in_port of a row; 0 when the mask has none of it. */
+  portOf(row: number): number {
+    return this.mask[W_IN_PORT] === 0 ? 0 : this.rows[row * this.stride + ROW_HEAD]!;
   }
 
   /** A row's masked words hash as the key did that it came from: masking is idempotent. */
@@ -68,12 +74,14 @@ export class MutableSubtable extends Subtable {
     for (let run = 0; run < runs.length; run += 2) {
       for (let word = runs[run]!; word < runs[run + 1]!; word++) spread[word] = rows[at++]!;
     }
-    return this.code.hash(this, spread, 0);
+    return hashMasked(this, spread, 0);
   }
 
   #resize(rows: number): void {
+    const used = this.#count * this.stride;
     const resized = new Int32Array(Math.max(rows, MIN_ROWS) * this.stride);
-    resized.set(this.rows.subarray(0, this.#count * this.stride));
+    resized.set(this.rows.subarray(0, used));
+    resized.fill(-1, used);
     this.rows = resized;
   }
 }

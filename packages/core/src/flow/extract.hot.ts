@@ -186,6 +186,17 @@ export function extractFrame(
   }
 }
 
+/** TCP flags of the extracted row at `keys[base]`, 0 when it is not TCP over IP. */
+export function tcpFlagsOf(keys: Int32Array, base: number): number {
+  const flags = keys[base + TOS_TTL_FLAGS]! & 0xfff;
+  // ARP operations and ND options share these words, so "TCP" is looked at closely, but only when a flag is set.
+  if (flags === 0) return 0;
+  const type = keys[base + TYPE_FRAG_PROTO]!;
+  if ((type & 0xff) !== PROTO_TCP) return 0;
+  const dlType = type >>> 16;
+  return dlType === ETH_TYPE_IPV4 || dlType === ETH_TYPE_IPV6 ? flags : 0;
+}
+
 /**
  * Zeroes the words that a frame decides. Unrolled it takes 13 ns, as two loops 40, as two calls of `fill` 50.
  */

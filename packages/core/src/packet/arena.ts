@@ -11,7 +11,8 @@
 
 /** Power of two, and what an AF_XDP UMEM takes as chunk size. */
 export const SMALL_FRAME_SIZE = 2048;
-const SMALL_FRAME_SHIFT = 11;
+/** Its logarithm. */
+export const SMALL_FRAME_SHIFT = 11;
 /** Room in front of a received packet: pushed headers, virtio-net headers, an XDP program's metadata. */
 export const FRAME_HEADROOM = 256;
 /** Longest packet in a small frame as received. */

@@ -59,6 +59,25 @@ export class PacketBatch {
     this.offload[i] = 0;
   }
 
+  /** Appends packets `[first, end)` of `from`, metadata included. The caller saw to room and to the frames' references. */
+  pushRange(from: PacketBatch, first: number, end: number): void {
+    const { data, length, offload } = this;
+    const { data: fromData, length: fromLength, offload: fromOffload } = from;
+    let at = this.count;
+    this.count = at + end - first;
+    for (let i = first; i < end; i++, at++) {
+      data[at] = fromData[i]!;
+      length[at] = fromLength[i]!;
+      const bits = fromOffload[i]!;
+      offload[at] = bits;
+      if (bits === 0) continue;
+      this.csumStart[at] = from.csumStart[i]!;
+      this.csumOffset[at] = from.csumOffset[i]!;
+      this.gsoSize[at] = from.gsoSize[i]!;
+      this.gsoHeader[at] = from.gsoHeader[i]!;
+    }
+  }
+
   /** Appends packet `i` of `from`, metadata included. The caller saw to room and to the frame's reference. */
   pushFrom(from: PacketBatch, i: number): void {
     const at = this.count++;

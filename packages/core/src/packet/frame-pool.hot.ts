@@ -3,14 +3,22 @@
  * frames it hands out: reference counts are plain loads and stores.
  */
 
-import { FRAME_HEADROOM, type PacketArena, SMALL_FRAME_ROOM } from './arena.js';
+import { FRAME_HEADROOM, type PacketArena, SMALL_FRAME_ROOM, SMALL_FRAME_SHIFT } from './arena.js';
+
+// V8 folds a module's own constants into the code, imported ones not.
+const HEADROOM = FRAME_HEADROOM;
+const SMALL_ROOM = SMALL_FRAME_ROOM;
+const SMALL_SHIFT = SMALL_FRAME_SHIFT;
 
 export class FramePool {
   readonly arena: PacketArena;
+  /** A free frame keeps the count of its next owner, 1: then handing it out and taking it back write nothing here. */
   readonly #refs: Int32Array;
   readonly #small: Int32Array;
   readonly #large: Int32Array;
   readonly #frames: number;
+  readonly #smallBase: number;
+  readonly #largeBase: number;
   #smallFree = 0;
   #largeFree = 0;
 
@@ -28,6 +36,10 @@ export class FramePool {
     this.arena = arena;
     this.#refs = arena.refs;
     this.#frames = arena.frames;
+    this.#smallBase = arena.smallBase;
+    this.#largeBase = arena.largeBase;
+    this.#refs.fill(1, firstFrame, firstFrame + frames);
+    this.#refs.fill(1, arena.frames + firstLarge, arena.frames + firstLarge + largeFrames);
     this.#small = new Int32Array(frames);
     this.#large = new Int32Array(largeFrames);
     // Highest first, so that frames go out in address order.
@@ -48,21 +60,19 @@ export class FramePool {
   alloc(): number {
     if (this.#smallFree === 0) return -1;
     const index = this.#small[--this.#smallFree]!;
-    this.#refs[index] = 1;
-    return this.arena.frameStart(index) + FRAME_HEADROOM;
+    return this.#smallBase + (index << SMALL_SHIFT) + HEADROOM;
   }
 
   /** As {@link alloc}, with a large frame. */
   allocLarge(): number {
     if (this.#largeFree === 0) return -1;
     const index = this.#large[--this.#largeFree]!;
-    this.#refs[index] = 1;
-    return this.arena.frameStart(index) + FRAME_HEADROOM;
+    return this.arena.frameStart(index) + HEADROOM;
   }
 
   /** A frame that holds `length` bytes behind its headroom, small when it fits; -1 when there is none. */
   allocFor(length: number): number {
-    return length <= SMALL_FRAME_ROOM ? this.alloc() : this.allocLarge();
+    return length <= SMALL_ROOM ? this.alloc() : this.allocLarge();
   }
 
   /** One more owner of the frame that holds `offset`. */
@@ -79,10 +89,30 @@ export class FramePool {
   /** One owner less; the last one returns the frame to the pool. */
   release(offset: number): void {
     const index = this.arena.frameIndex(offset);
-    const left = this.#refs[index]! - 1;
-    this.#refs[index] = left;
-    if (left !== 0) return;
-    if (index < this.#frames) this.#small[this.#smallFree++] = index;
+    const references = this.#refs[index]!;
+    if (references !== 1) this.#refs[index] = references - 1;
+    else if (index < this.#frames) this.#small[this.#smallFree++] = index;
     else this.#large[this.#largeFree++] = index;
+  }
+
+  /** Releases the frames that hold `offsets[0, count)`. */
+  releaseAll(offsets: Int32Array, count: number): void {
+    const refs = this.#refs;
+    const small = this.#small;
+    const base = this.#smallBase;
+    const end = this.#largeBase;
+    let free = this.#smallFree;
+    for (let i = 0; i < count; i++) {
+      const offset = offsets[i]!;
+      if (offset >= end) {
+        this.release(offset);
+        continue;
+      }
+      const index = (offset - base) >> SMALL_SHIFT;
+      const references = refs[index]!;
+      if (references === 1) small[free++] = index;
+      else refs[index] = references - 1;
+    }
+    this.#smallFree = free;
   }
 }

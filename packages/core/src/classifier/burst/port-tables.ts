@@ -1,0 +1,135 @@
+/**
+ * Which subtables the flows of each port are in: a packet is looked up in those only. Control path; lookups read it
+ * through `PortView`.
+ */
+
+import { W_IN_PORT } from '@etherloom/odp-codec';
+import type { MutableSubtable } from '../subtable.js';
+import type { BurstCode, PortSubtables, PortView } from './burst-lookup.hot.js';
+import { BurstCodes } from './codegen.js';
+import type { CompactTerms } from './compact.hot.js';
+
+/** How much more often than the one before it a subtable must be hit to take its place: new order is new code. */
+const OVERTAKE = 1.25;
+
+const NO_HITS = new Float64Array(0);
+
+class Port implements PortSubtables {
+  fresh = false;
+  subtables: readonly MutableSubtable[] = [];
+  hits: Float64Array = NO_HITS;
+  code: BurstCode | undefined;
+  terms: CompactTerms | undefined;
+  cold = 0;
+  /** How many flows of this port each subtable has. */
+  readonly flows = new Map<MutableSubtable, number>();
+  readonly #anyPort: ReadonlySet<MutableSubtable>;
+  readonly #codes: BurstCodes;
+
+  constructor(anyPort: ReadonlySet<MutableSubtable>, codes: BurstCodes) {
+    this.#anyPort = anyPort;
+    this.#codes = codes;
+  }
+
+  /** Subtables that stay keep their order, and new ones come last. */
+  refresh(): void {
+    const now = new Set([...this.flows.keys(), ...this.#anyPort]);
+    const before = this.subtables;
+    const stay = before.filter((subtable) => now.has(subtable));
+    this.subtables = [...new Set([...stay, ...now])];
+    this.hits = Float64Array.from(this.subtables, (subtable) => this.hits[before.indexOf(subtable)] ?? 0);
+    this.fresh = true;
+    this.cold = 0;
+    this.#getCode(false);
+  }
+
+  compile(): void {
+    this.#getCode(true);
+  }
+
+  /** Orders the subtables by recent hits, where that changes much. */
+  rank(): void {
+    const { hits, subtables } = this;
+    if (hits.some((count, i) => i > 0 && count > hits[i - 1]! * OVERTAKE)) {
+      const order = [...hits.keys()].sort((a, b) => hits[b]! - hits[a]!);
+      this.subtables = order.map((position) => subtables[position]!);
+      this.hits = Float64Array.from(order, (position) => hits[position]!);
+      this.fresh = false;
+    }
+    for (let i = 0; i < this.hits.length; i++) this.hits[i] = Math.floor(this.hits[i]! / 2);
+  }
+
+  #getCode(make: boolean): void {
+    const generated = this.#codes.get(this.subtables, make);
+    this.code = generated?.code;
+    this.terms = generated?.terms;
+  }
+}
+
+export class PortTables implements PortView {
+  readonly byPort = new Map<number, Port>();
+  readonly others: Port;
+  /** Subtables whose mask leaves in_port open, in whole or in part: for packets from any port. */
+  readonly #anyPort = new Set<MutableSubtable>();
+  readonly #codes: BurstCodes;
+
+  /** `factors`: the hash factors of all subtables. */
+  constructor(factors: Int32Array) {
+    this.#codes = new BurstCodes(factors);
+    this.others = new Port(this.#anyPort, this.#codes);
+  }
+
+  /** A flow from `inPort` was added to `subtable`. */
+  added(subtable: MutableSubtable, inPort: number): void {
+    if (subtable.mask[W_IN_PORT] !== -1) {
+      if (this.#anyPort.has(subtable)) return;
+      this.#anyPort.add(subtable);
+      this.#refreshAll();
+      return;
+    }
+    let port = this.byPort.get(inPort);
+    if (port === undefined) {
+      port = new Port(this.#anyPort, this.#codes);
+      this.byPort.set(inPort, port);
+    }
+    const flows = port.flows.get(subtable) ?? 0;
+    port.flows.set(subtable, flows + 1);
+    if (flows === 0) port.fresh = false;
+  }
+
+  /** A flow from `inPort` was removed from `subtable`. */
+  removed(subtable: MutableSubtable, inPort: number): void {
+    if (subtable.mask[W_IN_PORT] !== -1) {
+      if (subtable.count > 0) return;
+      this.#anyPort.delete(subtable);
+      this.#refreshAll();
+      return;
+    }
+    const port = this.byPort.get(inPort)!;
+    const flows = port.flows.get(subtable)! - 1;
+    if (flows > 0) {
+      port.flows.set(subtable, flows);
+      return;
+    }
+    port.flows.delete(subtable);
+    if (port.flows.size === 0) this.byPort.delete(inPort);
+    else port.fresh = false;
+  }
+
+  clear(): void {
+    this.byPort.clear();
+    this.#anyPort.clear();
+    this.others.fresh = false;
+  }
+
+  /** Orders the subtables of each port by recent hits. */
+  rank(): void {
+    for (const port of this.byPort.values()) port.rank();
+    this.others.rank();
+  }
+
+  #refreshAll(): void {
+    for (const port of this.byPort.values()) port.fresh = false;
+    this.others.fresh = false;
+  }
+}

@@ -1,0 +1,345 @@
+/**
+ * Lookup of bursts against its oracle: `extractFrame` and a linear scan over all flows. `BURST_CASES=2000 npm test --
+ * burst.test` looks up more than a million packets.
+ */
+
+import { KEY_WORDS, W_ETH, W_IN_PORT, W_TP, W_VLAN0 } from '@etherloom/odp-codec';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BurstLookup } from '../../src/classifier/burst/burst-lookup.hot.js';
+import { Classifier } from '../../src/classifier/classifier.js';
+import {
+  extractFrame,
+  LAYER_L2_5,
+  LAYER_L2_PAD,
+  LAYER_L3,
+  LAYER_L4,
+  LAYER_WORDS,
+  tcpFlagsOf,
+} from '../../src/flow/extract.hot.js';
+import { vectorFrames } from '../flow/frames.js';
+
+const RUNS = Number(process.env.BURST_CASES ?? 100);
+const BURST = 32;
+const ROOM = 2048;
+const VECTORS = vectorFrames().filter((frame) => frame.length <= ROOM);
+
+/** Frames around the shapes that generated code knows, sound and just not; few values per field, so that flows meet. */
+const plainFrame: fc.Arbitrary<Uint8Array> = fc
+  .record({
+    mac: fc.constantFrom(1, 2),
+    tags: fc.constantFrom([], [], [0x8100], [0x88a8], [0x8100, 0x8100], [0x88a8, 0x8100, 0x8100]),
+    type: fc.constantFrom(0x0800, 0x0800, 0x0800, 0x86dd, 0x86dd, 0x0806, 0x8847, 0x894f, 0x05dc),
+    first: fc.constantFrom(0x45, 0x45, 0x45, 0x46, 0x44, 0x4f, 0x65),
+    tos: fc.constantFrom(0, 0xb8),
+    lengthError: fc.constantFrom(0, 0, 0, -30, -14, -1, 1),
+    fragment: fc.constantFrom(0, 0, 0, 0x4000, 0x8000, 0x2000, 1),
+    ttl: fc.constantFrom(64, 1),
+    proto: fc.constantFrom(6, 6, 17, 17, 1, 2, 58, 132, 0, 43, 44, 51, 60, 50),
+    address: fc.constantFrom(0, 1, 2),
+    ports: fc.constantFrom(0, 0x03e8_0035, 0x0050_03e8, 0x8700_0000 | 0),
+    control: fc.constantFrom(0x5002, 0x5010, 0x6018, 0x4002, 0xf010, 0x0000, 0x5fff),
+    payload: fc.constantFrom(0, 1, 7, 8, 12, 19, 20, 24, 40, 60),
+    padding: fc.constantFrom(0, 0, 6, 18),
+  })
+  .map((f) => {
+    const bytes = new Uint8Array(256);
+    const view = new DataView(bytes.buffer);
+    bytes.fill(f.payload);
+    view.setUint16(4, f.mac);
+    view.setUint16(10, f.mac);
+    let at = 12;
+    for (const tpid of f.tags) {
+      view.setUint16(at, tpid);
+      view.setUint16(at + 2, 0x0005);
+      at += 4;
+    }
+    view.setUint16(at, f.type);
+    at += 2;
+    if (f.type === 0x86dd) {
+      view.setUint32(at, 0x6000_0000 | (f.tos << 20) | f.ttl);
+      view.setUint16(at + 4, Math.max(0, f.payload + f.lengthError));
+      bytes.set([f.proto, f.ttl], at + 6);
+      for (let word = 0; word < 8; word++) view.setUint32(at + 8 + word * 4, word === 3 ? f.address : word);
+      at += 40;
+    } else {
+      bytes.set([f.first, f.tos], at);
+      view.setUint16(at + 2, Math.max(0, 20 + f.payload + f.lengthError));
+      view.setUint16(at + 6, f.fragment);
+      bytes.set([f.ttl, f.proto], at + 8);
+      view.setUint32(at + 12, 0x0a00_0000 | f.address);
+      view.setUint32(at + 16, 0x0a01_0000 | f.address);
+      at += 20;
+    }
+    view.setInt32(at, f.ports);
+    view.setUint16(at + 12, f.control);
+    return bytes.slice(0, at + f.payload + f.padding);
+  });
+
+/** A frame of the vectors, sound or with damage. */
+const vectorFrame: fc.Arbitrary<Uint8Array> = fc
+  .tuple(
+    fc.constantFrom(...VECTORS),
+    fc.array(fc.tuple(fc.nat(80), fc.integer({ min: 0, max: 255 })), { maxLength: 2 }),
+    fc.option(fc.nat(80), { freq: 4 }),
+  )
+  .map(([frame, damage, cut]) => {
+    const copy = frame.slice(0, cut ?? frame.length);
+    for (const [at, byte] of damage) if (at < copy.length) copy[at] = byte;
+    return copy;
+  });
+
+const anyFrame = fc.oneof({ weight: 3, arbitrary: plainFrame }, { weight: 1, arbitrary: vectorFrame });
+
+/** Words that flows match on: those of plain traffic mostly, the others of a frame, and metadata. */
+const maskedWord = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 3, max: W_TP }) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 58 }) },
+);
+const maskOf = fc
+  .tuple(
+    fc.array(fc.tuple(maskedWord, fc.constantFrom(-1, -1, 0xff, 0xffff, 0xffff_0000 | 0, 0xfff)), {
+      minLength: 1,
+      maxLength: 7,
+    }),
+    fc.constantFrom(-1, -1, -1, -1, 0, 1),
+  )
+  .map(([words, port]) => {
+    const mask = new Int32Array(KEY_WORDS);
+    for (const [word, bits] of words) mask[word] = bits;
+    mask[W_IN_PORT] = port;
+    return mask;
+  });
+
+/** Frames and masks by number: modulo how many there are. */
+type Step =
+  | { readonly kind: 'put'; readonly like: number; readonly port: number; readonly mask: number }
+  | { readonly kind: 'remove'; readonly pick: number }
+  | { readonly kind: 'rank' }
+  | {
+      readonly kind: 'burst';
+      readonly frames: readonly number[];
+      readonly port: number;
+      readonly compile: boolean;
+    };
+
+const port = fc.constantFrom(1, 1, 1, 1, 2);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constant('put' as const), like: fc.nat(), port, mask: fc.nat() }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('remove' as const), pick: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('rank' as const) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('burst' as const),
+      frames: fc.array(fc.nat(), { minLength: 1, maxLength: BURST }),
+      port,
+      compile: fc.constantFrom(true, true, true, false),
+    }),
+  },
+);
+
+interface ModelFlow {
+  readonly id: number;
+  readonly key: Int32Array;
+  readonly mask: Int32Array;
+}
+
+const matches = (flow: ModelFlow, key: Int32Array): boolean =>
+  key.every((word, i) => ((word ^ flow.key[i]!) & flow.mask[i]!) === 0);
+
+const startsAt = (all: Int32Array, at: number, part: Int32Array): boolean =>
+  part.every((word, i) => word === all[at + i]);
+
+/** Lays frames out as a batch does, in memory full of other bytes. */
+function layOut(frames: readonly Uint8Array[]): { view: DataView; data: Int32Array; length: Int32Array } {
+  const memory = new Uint8Array(new SharedArrayBuffer((BURST + 1) * ROOM)).fill(0xa5);
+  const data = new Int32Array(BURST);
+  const length = new Int32Array(BURST);
+  frames.forEach((frame, i) => {
+    data[i] = i * ROOM + 64 + (i % 7);
+    length[i] = frame.length;
+    memory.set(frame, data[i]);
+  });
+  return { view: new DataView(memory.buffer), data, length };
+}
+
+function oracle(frame: Uint8Array, inPort: number): { key: Int32Array; layers: Int32Array } {
+  const key = new Int32Array(KEY_WORDS);
+  const layers = new Int32Array(LAYER_WORDS);
+  key[W_IN_PORT] = inPort;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  extractFrame(view, 0, frame.length, 0, 2, key, 0, layers, 0);
+  return { key, layers };
+}
+
+/** Looks up `frames` and holds every result against the oracle. */
+function lookUp(
+  lookup: BurstLookup,
+  model: readonly ModelFlow[],
+  frames: readonly Uint8Array[],
+  inPort: number,
+) {
+  const { view, data, length } = layOut(frames);
+  lookup.run(view, data, length, frames.length, inPort);
+  let hits = 0;
+  frames.forEach((frame, i) => {
+    const { key, layers } = oracle(frame, inPort);
+    const found = lookup.flow[i]!;
+    const right = model.filter((flow) => matches(flow, key)).map(({ id }) => id);
+    // Flows may overlap as masks: any of those that match is right.
+    expect(right.length === 0 ? [-1] : right).toContain(found);
+    if (found >= 0) hits++;
+    expect(lookup.tcpFlags[i]).toBe(tcpFlagsOf(key, 0));
+    const shape = lookup.shape[i]!;
+    if (shape !== 0) {
+      expect(layers[LAYER_L2_5]).toBe(-1);
+      expect(shape).toBe(layers[LAYER_L3]! | (layers[LAYER_L4]! << 8) | (layers[LAYER_L2_PAD]! << 16));
+    }
+    lookup.complete(view, data[i]!, length[i]!, i);
+    expect(startsAt(lookup.keys, i * KEY_WORDS, key)).toBe(true);
+    expect(startsAt(lookup.layers, i * LAYER_WORDS, layers)).toBe(true);
+  });
+  expect(lookup.hits).toBe(hits);
+  expect(lookup.probes).toBeGreaterThanOrEqual(hits);
+}
+
+function run(
+  masks: readonly Int32Array[],
+  frames: readonly Uint8Array[],
+  steps: readonly Step[],
+  seed: number,
+): void {
+  const frame = (number: number): Uint8Array => frames[number % frames.length]!;
+  const classifier = new Classifier({ seed });
+  const lookup = new BurstLookup(classifier.ports);
+  const model: ModelFlow[] = [];
+  for (const action of steps) {
+    if (action.kind === 'put') {
+      const { key } = oracle(frame(action.like), action.port);
+      const mask = masks[action.mask % masks.length]!;
+      if (classifier.match(key) < 0 && classifier.find(key) < 0) {
+        model.push({ id: classifier.insert(key, 0, mask), key, mask });
+      }
+    } else if (action.kind === 'remove' && model.length > 0) {
+      const [gone] = model.splice(action.pick % model.length, 1);
+      classifier.remove(gone!.id);
+    } else if (action.kind === 'rank') classifier.rank();
+    else if (action.kind === 'burst') {
+      // Twice: the second time what the first one left in the cache is met.
+      if (action.compile) {
+        const own = classifier.ports.byPort.get(action.port) ?? classifier.ports.others;
+        if (!own.fresh) own.refresh();
+        own.compile();
+        expect(own.code).toBeDefined();
+      }
+      const burst = action.frames.map(frame);
+      lookUp(lookup, model, burst, action.port);
+      lookUp(lookup, model, burst, action.port);
+    }
+  }
+}
+
+describe('BurstLookup', () => {
+  const seed = fc.integer();
+  const frames = fc.array(anyFrame, { minLength: 4, maxLength: 24 });
+  /** Some flows first, so that there is something to find. */
+  const put = fc.record({
+    kind: fc.constant('put' as const),
+    like: fc.nat(),
+    port: fc.constant(1),
+    mask: fc.nat(),
+  });
+  const steps = fc
+    .tuple(fc.array(put, { minLength: 12, maxLength: 24 }), fc.array(step, { minLength: 10, maxLength: 60 }))
+    .map((parts): Step[] => parts.flat());
+
+  it.each([
+    ['with few masks, whose code probes one after the other', 1, 4],
+    ['with many masks, through the flow cache', 6, 9],
+  ])(
+    'finds what extraction and a linear scan find %s',
+    (_, minLength, maxLength) => {
+      const masks = fc.array(maskOf, { minLength, maxLength });
+      fc.assert(fc.property(masks, frames, steps, seed, run), { numRuns: RUNS });
+    },
+    3_600_000,
+  );
+
+  it('forgets what a cached place was when its flow is gone, and knows what stands there next', () => {
+    const classifier = new Classifier({ seed: 1 });
+    const lookup = new BurstLookup(classifier.ports);
+    const frameTo = (n: number): Uint8Array => Uint8Array.of(n, ...new Uint8Array(59));
+    /** Six masks that all have the first byte of a frame, and one more bit each, which is 0 everywhere. */
+    const masks = Array.from({ length: 6 }, (_, bit) => {
+      const mask = new Int32Array(KEY_WORDS);
+      mask[W_IN_PORT] = -1;
+      mask[W_ETH] = 0xff00_0000 | (1 << bit);
+      return mask;
+    });
+    const put = (n: number): number => classifier.insert(oracle(frameTo(n), 1).key, 0, masks[n % 6]!);
+    const find = (numbers: readonly number[]): number[] => {
+      const { view, data, length } = layOut(numbers.map(frameTo));
+      lookup.run(view, data, length, numbers.length, 1);
+      return [...lookup.flow.subarray(0, numbers.length)];
+    };
+    const numbers = Array.from({ length: 24 }, (_, n) => n);
+    const flows = new Map(numbers.map((n) => [n, put(n)]));
+    const ids = (): number[] => numbers.map((n) => flows.get(n) ?? -1);
+    classifier.ports.byPort.get(1)!.refresh();
+    classifier.ports.byPort.get(1)!.compile();
+    expect(find(numbers)).toEqual(ids());
+    expect(find(numbers)).toEqual(ids());
+    // The first of a subtable (the last row takes its place), the last one, and all but one (the table shrinks).
+    for (const n of [0, 19, 2, 8, 14]) {
+      classifier.remove(flows.get(n)!);
+      flows.delete(n);
+      expect(find(numbers)).toEqual(ids());
+    }
+    // Other flows, of the same id and in the same rows, then the old ones again.
+    for (const n of [24, 43, 26, 0, 19]) flows.set(n, put(n));
+    expect(find(numbers)).toEqual(ids());
+    expect(find([24, 43, 26, 48])).toEqual([flows.get(24), flows.get(43), flows.get(26), -1]);
+    expect(find([24, 43, 26, 48])).toEqual([flows.get(24), flows.get(43), flows.get(26), -1]);
+    expect(lookup.probes).toBe(3);
+  });
+
+  it('gets code once a list of masks has lasted, and the same code again for the same masks in the same order', () => {
+    const classifier = new Classifier({ seed: 1 });
+    const lookup = new BurstLookup(classifier.ports);
+    const mask = new Int32Array(KEY_WORDS);
+    mask[W_IN_PORT] = -1;
+    const other = mask.slice();
+    other[W_VLAN0] = -1;
+    const key = new Int32Array(KEY_WORDS);
+    key[W_IN_PORT] = 7;
+    const flow = classifier.insert(key, 0, mask);
+    const frames = Array.from({ length: BURST }, () => VECTORS[0]!);
+    const { view, data, length } = layOut(frames);
+    const port = () => classifier.ports.byPort.get(7)!;
+    let bursts = 0;
+    while (port().code === undefined && bursts++ < 1000) lookup.run(view, data, length, BURST, 7);
+    expect(bursts).toBeGreaterThan(1);
+    const { code } = port();
+    expect(code).toBeDefined();
+    lookup.run(view, data, length, BURST, 7);
+    expect([...lookup.flow]).toEqual(frames.map(() => flow));
+
+    key[W_IN_PORT] = 8;
+    const second = classifier.insert(key, 0, mask);
+    lookup.run(view, data, length, BURST, 8);
+    expect(classifier.ports.byPort.get(8)!.code).toBe(code);
+    expect([...lookup.flow]).toEqual(frames.map(() => second));
+
+    classifier.remove(flow);
+    lookup.run(view, data, length, BURST, 7);
+    expect([...lookup.flow]).toEqual(frames.map(() => -1));
+    key[W_IN_PORT] = 7;
+    classifier.insert(key, 0, other);
+    lookup.run(view, data, length, BURST, 7);
+    expect(port().code).toBeUndefined();
+  });
+});
