@@ -7,6 +7,7 @@
 
 export { compileActions } from './actions/compile.js';
 export { ActionExecutor } from './actions/execute.hot.js';
+export { changePlain, isPlain, type PlainProgram } from './actions/plain.hot.js';
 export * from './actions/program.js';
 export * from './classifier/index.js';
 export * from './dpif/dpif.js';

@@ -9,6 +9,7 @@ import {
   ActionExecutor,
   type ActionProgram,
   BurstLookup,
+  changePlain,
   DROP_ACTION_UNSUPPORTED,
   DROP_FLOW,
   DROP_RECIRC_DEPTH,
@@ -17,6 +18,7 @@ import {
   extractFrame,
   type FlowCounters,
   type FramePool,
+  isPlain,
   LAYER_WORDS,
   type NetdevQueue,
   OFFLOAD_UNFINISHED,
@@ -275,9 +277,16 @@ export class Pipeline implements ExecuteHost {
       this.#fanOut(ports, batch, first, end);
       return;
     }
-    const { keys, layers } = this.#burst;
+    const { view } = this.#pool.arena;
+    const { keys, layers, shape } = this.#burst;
+    const { plain } = program;
+    if (plain !== undefined && isPlain(plain, this.#pool, batch, shape, first, end)) {
+      changePlain(program.code, plain, view, batch, shape, first, end);
+      this.#fanOut(plain.ports, batch, first, end);
+      return;
+    }
     for (let i = first; i < end; i++) {
-      this.#burst.complete(this.#pool.arena.view, batch.data[i]!, batch.length[i]!, i);
+      this.#burst.complete(view, batch.data[i]!, batch.length[i]!, i);
       this.#run(program, batch, i, 0, keys, i * WORDS, layers, i * LAYERS);
     }
   }

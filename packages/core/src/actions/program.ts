@@ -1,6 +1,7 @@
 /** What `compileActions` makes of an action list, and who takes part in running it. Types and constants. */
 
 import type { PacketState } from '../packet/modify.hot.js';
+import type { PlainProgram } from './plain.hot.js';
 
 /** A `userspace` action: what an upcall needs of it. */
 export interface UserspaceAction {
@@ -37,6 +38,8 @@ export interface ActionProgram {
    * Empty for the empty list, which drops the packet.
    */
   readonly outputsOnly: Int32Array | undefined;
+  /** When the list consists of plain changes and then outputs: see `changePlain`. */
+  readonly plain: PlainProgram | undefined;
   /** Whether an action, an extension included, may change the bytes of the packet. */
   readonly modifies: boolean;
   /** Whether one may change its metadata. */
