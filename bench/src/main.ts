@@ -7,8 +7,10 @@ import Table from 'cli-table3';
 import type { Row, Scenario } from './scenario.js';
 import { codec } from './scenarios/codec.js';
 import { forward } from './scenarios/forward.js';
+import { masks } from './scenarios/masks.js';
+import { rewrite } from './scenarios/rewrite.js';
 
-const SCENARIOS: readonly Scenario[] = [forward, codec];
+const SCENARIOS: readonly Scenario[] = [forward, masks, rewrite, codec];
 
 const USAGE = `usage: npm run bench -- [SCENARIO...] [--quick] [--peers] [--json FILE]
 
@@ -54,7 +56,10 @@ function print(rows: readonly Row[]): void {
       `${figure(row.ours)} ${row.unit}`,
       `${(row.spread * 100).toFixed(0)} %`,
       ...theirs.map((value) => (value === undefined ? '' : `${figure(value)} ${row.unit}`)),
-      ...theirs.map((value) => (value === undefined ? '' : `${figure(row.ours / value)} x`)),
+      ...peers.map((peer) => {
+        const ratio = row.ratio?.[peer];
+        return ratio === undefined ? '' : `${figure(ratio)} x`;
+      }),
     ]);
   }
   console.log(table.toString());

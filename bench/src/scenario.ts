@@ -13,6 +13,8 @@ export interface Row {
   readonly spread: number;
   /** Medians of other implementations, measured in turn with ours. */
   readonly peers?: Readonly<Record<string, number>>;
+  /** How many times as good as each of them ours is. */
+  readonly ratio?: Readonly<Record<string, number>>;
 }
 
 export interface Options {

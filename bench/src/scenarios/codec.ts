@@ -200,7 +200,9 @@ function dump({ rounds }: Plan, seconds: number, peers: boolean): Row {
       if (missing === undefined) theirs.push(measurePythonOvs(file, seconds));
     }
     const result = row('lines of dump-flows', 'parse', 'lines/s', ours);
-    return missing === undefined ? { ...result, peers: { [PYTHON_OVS]: median(theirs) } } : result;
+    if (missing !== undefined) return result;
+    const peer = median(theirs);
+    return { ...result, peers: { [PYTHON_OVS]: peer }, ratio: { [PYTHON_OVS]: result.ours / peer } };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
