@@ -68,6 +68,9 @@ export interface UpcallSink {
   action(keys: Int32Array, base: number, packet: PacketState, program: ActionProgram, index: number): number;
 }
 
+/** Of a packet that has no flow. */
+const NO_PROGRAM = -1;
+
 // V8 folds a module's own constants into the code, imported ones not.
 const WORDS = KEY_WORDS;
 const LAYERS = LAYER_WORDS;
@@ -87,6 +90,8 @@ export class Pipeline implements ExecuteHost {
   now = 0;
   /** Whether a packet is on its way: until then the datapath must not be entered again. */
   busy = false;
+  /** No figure: reads that are only made in good time add up here, or the compiler would leave them out. */
+  touched = 0;
 
   readonly #pool: FramePool;
   readonly #flows: FlowView;
@@ -99,7 +104,8 @@ export class Pipeline implements ExecuteHost {
 
   readonly #batch = new PacketBatch();
   readonly #burst: BurstLookup;
-
+  /** By packet of the burst: the id of its program, or NO_PROGRAM. */
+  readonly #programs: Int32Array;
   /** One executor per recirculation, since a packet is looked up again in the middle of its actions. */
   readonly #executors: ActionExecutor[] = [];
   readonly #recircBatch = new PacketBatch(1);
@@ -130,6 +136,7 @@ export class Pipeline implements ExecuteHost {
     this.#portlessDrops = portlessDrops;
     this.#drops = portlessDrops;
     this.#burst = new BurstLookup(flows.ports, vlanLimit, this.#batch.capacity);
+    this.#programs = new Int32Array(this.#batch.capacity);
     this.#passKeys = this.#burst.keys;
     for (let depth = 0; depth <= MAX_RECIRCULATIONS; depth++) {
       this.#executors.push(new ActionExecutor(pool, this));
@@ -144,24 +151,11 @@ export class Pipeline implements ExecuteHost {
     if (count === 0) return 0;
     this.busy = true;
     const burst = this.#burst;
-    const { flow: flowOf, tcpFlags } = burst;
     burst.run(this.#pool.arena.view, batch.data, batch.length, count, port.portNo);
     this.#countLookups(count, burst.hits, burst.probes);
     this.#drops = port.drops;
-    const { length } = batch;
-    // Neighbours of one flow go together: one update of its statistics, one look at its actions.
-    for (let first = 0, end = 0; first < count; first = end) {
-      const flow = flowOf[first]!;
-      let bytes = 0;
-      let flags = 0;
-      do {
-        bytes += length[end]!;
-        flags |= tcpFlags[end]!;
-        end++;
-      } while (end < count && flowOf[end] === flow);
-      if (flow >= 0) this.#execute(batch, first, end, flow, bytes, flags);
-      else for (let i = first; i < end; i++) this.#missed(batch, i);
-    }
+    this.#count(batch, count);
+    this.#execute(batch, count);
     this.#output.flush();
     this.busy = false;
     return count;
@@ -267,14 +261,51 @@ export class Pipeline implements ExecuteHost {
     counters[DP_MASK_HIT]! += probes;
   }
 
-  /** Brings packets `[first, end)` of the burst, which all hit `flow`, to their end. */
-  #execute(batch: PacketBatch, first: number, end: number, flow: number, bytes: number, flags: number): void {
-    const flows = this.#flows;
-    flows.counters.count(flow, end - first, bytes, this.now, flags);
-    const program = flows.programs[flows.programOf[flow]!]!;
-    const ports = program.outputsOnly;
-    if (ports !== undefined) {
-      this.#fanOut(ports, batch, first, end);
+  /** Counts the packets of the burst for their flows, neighbours of one flow together, and notes the programs of flows. */
+  #count(batch: PacketBatch, count: number): void {
+    const { flow: flowOf, tcpFlags } = this.#burst;
+    const { counters, programOf } = this.#flows;
+    const programs = this.#programs;
+    const { length } = batch;
+    // In a loop of its own: flows that were not looked at for long come from far memory, and here those waits overlap.
+    if (flowOf[0] !== flowOf[count - 1]) {
+      let touched = 0;
+      for (let i = 0; i < count; i++) {
+        const flow = flowOf[i]!;
+        if (flow >= 0) touched += programOf[flow]! + counters.touch(flow);
+      }
+      this.touched = touched;
+    }
+    for (let first = 0, end = 0; first < count; first = end) {
+      const flow = flowOf[first]!;
+      const program = flow < 0 ? NO_PROGRAM : programOf[flow]!;
+      let bytes = 0;
+      let flags = 0;
+      do {
+        bytes += length[end]!;
+        flags |= tcpFlags[end]!;
+        programs[end] = program;
+        end++;
+      } while (end < count && flowOf[end] === flow);
+      if (flow >= 0) counters.count(flow, end - first, bytes, this.now, flags);
+    }
+  }
+
+  /** Brings all packets of the burst to their end: neighbours with the same actions together. */
+  #execute(batch: PacketBatch, count: number): void {
+    const programs = this.#programs;
+    for (let first = 0, end = 0; first < count; first = end) {
+      const id = programs[first]!;
+      do end++;
+      while (end < count && programs[end] === id);
+      if (id === NO_PROGRAM) for (let i = first; i < end; i++) this.#missed(batch, i);
+      else this.#executeRange(this.#flows.programs[id]!, batch, first, end);
+    }
+  }
+
+  #executeRange(program: ActionProgram, batch: PacketBatch, first: number, end: number): void {
+    if (program.outputsOnly !== undefined) {
+      this.#fanOut(program.outputsOnly, batch, first, end);
       return;
     }
     const { view } = this.#pool.arena;
