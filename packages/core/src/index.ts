@@ -32,6 +32,7 @@ export * from './packet/arena.js';
 export * from './packet/batch.hot.js';
 export * from './packet/checksum.hot.js';
 export { type ComposeOptions, composePacket } from './packet/compose.js';
+export { copyBytes } from './packet/copy.hot.js';
 export * from './packet/frame-pool.hot.js';
 export { PacketState } from './packet/modify.hot.js';
 export { offloadNames } from './packet/offload-names.js';

@@ -70,6 +70,16 @@ static napi_value ring_js(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* close(fd): void - closes a doorbell; Node's own close would warn in a worker of a descriptor that it did not open. */
+static napi_value close_js(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int32_t fd;
+  if (!arguments(env, info, 1, &argument) || !integer(env, argument, &fd)) {
+    return throw_usage(env, "close takes the descriptor of a doorbell");
+  }
+  return close(fd) == 0 ? NULL : throw_errno(env, errno, "close");
+}
+
 /*
  * sleep(fds: Int32Array, count, milliseconds): number - sleeps until one of the first `count` descriptors is readable, or
  * until the time is over; returns how many are. The first one is the thread's doorbell, which is reset. A descriptor that
@@ -171,6 +181,7 @@ NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"doorbell", NULL, doorbell_js, NULL, NULL, NULL, napi_enumerable, NULL},
       {"ring", NULL, ring_js, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"close", NULL, close_js, NULL, NULL, NULL, napi_enumerable, NULL},
       {"sleep", NULL, sleep_js, NULL, NULL, NULL, napi_enumerable, NULL},
       {"pin", NULL, pin_js, NULL, NULL, NULL, napi_enumerable, NULL},
       {"name", NULL, name_js, NULL, NULL, NULL, napi_enumerable, NULL},

@@ -3,20 +3,20 @@
 import {
   type ClassifierOptions,
   DpifError,
-  DROP_REASON_COUNT,
-  type FramePool,
+  FramePool,
   LOCAL_PORT,
-  type NetdevQueue,
   type NetdevRegistry,
   PORT_NONE,
 } from '@etherloom/core';
 import type { ActionRules } from './action-rules.js';
 import { FlowTable } from './flow-table.js';
-import { Output } from './output.hot.js';
-import { DP_COUNTERS, DP_LOST, Pipeline } from './pipeline.hot.js';
-import type { Port } from './port.hot.js';
+import { InlinePlane } from './inline.js';
+import type { DataPlane } from './plane.js';
+import type { ThreadOptions } from './pmd/crew.js';
+import { Replicas } from './pmd/replicas.js';
+import { ThreadPlane } from './pmd/threads.js';
 import { namedDrops, type PortHost, PortSet } from './ports.js';
-import type { Runnable, Runner } from './runner.js';
+import type { Runner } from './runner.js';
 import type { UpcallLimits } from './upcall-queue.js';
 import { Upcalls } from './upcalls.js';
 
@@ -24,7 +24,8 @@ import { Upcalls } from './upcalls.js';
 export interface Surroundings {
   readonly type: string;
   readonly netdevs: NetdevRegistry;
-  readonly pool: FramePool;
+  /** What carries packets: buffers to do it on this thread, or poll-mode threads, which have their own. */
+  readonly pool: FramePool | ThreadOptions;
   readonly runner: Runner;
   readonly limits: UpcallLimits & ClassifierOptions;
   readonly actionRules: ActionRules;
@@ -38,25 +39,28 @@ export interface PortListener {
   portChanged(name: string): void;
 }
 
-export class Datapath implements Runnable, PortHost {
+export class Datapath implements PortHost {
   readonly name: string;
   readonly fullName: string;
   readonly netdevs: NetdevRegistry;
-  readonly pool: FramePool;
   readonly flows: FlowTable;
-  readonly output: Output;
   readonly upcalls: Upcalls;
-  readonly pipeline: Pipeline;
+  readonly plane: DataPlane;
   readonly ports: PortSet;
   readonly runner: Runner;
   readonly listeners = new Set<PortListener>();
   readonly #openType: (portType: string) => string;
-  readonly #portlessDrops = new Float64Array(DROP_REASON_COUNT);
 
   /** Makes a datapath with its local port. A failure to open that leaves nothing behind. */
   static async create(name: string, surroundings: Surroundings): Promise<Datapath> {
     const datapath = new Datapath(name, surroundings);
-    await datapath.ports.add({ name, type: 'internal', config: {} }, LOCAL_PORT);
+    try {
+      await datapath.plane.start();
+      await datapath.ports.add({ name, type: 'internal', config: {} }, LOCAL_PORT);
+    } catch (error) {
+      await datapath.plane.close();
+      throw error;
+    }
     return datapath;
   }
 
@@ -65,13 +69,28 @@ export class Datapath implements Runnable, PortHost {
     this.name = name;
     this.fullName = `${type}@${name}`;
     this.netdevs = netdevs;
-    this.pool = pool;
     this.runner = runner;
     this.#openType = surroundings.openType;
-    this.flows = new FlowTable(limits, actionRules, vlanLimit);
-    this.output = new Output(pool);
-    this.upcalls = new Upcalls(pool.arena, limits, vlanLimit);
-    this.pipeline = new Pipeline(pool, this.flows, this.output, this.upcalls, this.#portlessDrops, vlanLimit);
+    if (pool instanceof FramePool) {
+      this.flows = new FlowTable(limits, actionRules, vlanLimit);
+      this.upcalls = new Upcalls(pool.arena, limits, vlanLimit);
+      this.plane = new InlinePlane(pool, runner, this.flows, this.upcalls, vlanLimit);
+    } else {
+      const replicas = new Replicas(() => runner.now());
+      const packets = { bytes: new Uint8Array() };
+      this.flows = new FlowTable(limits, actionRules, vlanLimit, replicas);
+      this.upcalls = new Upcalls(packets, limits, vlanLimit);
+      this.plane = new ThreadPlane({
+        name,
+        options: pool,
+        vlanLimit,
+        runner,
+        flows: this.flows,
+        replicas,
+        upcalls: this.upcalls,
+        packets,
+      });
+    }
     this.ports = new PortSet(this);
   }
 
@@ -80,14 +99,9 @@ export class Datapath implements Runnable, PortHost {
     try {
       await this.ports.clear();
     } finally {
-      this.runner.forget(this);
+      await this.plane.close();
       this.flows.flush();
     }
-  }
-
-  /** DP_* counters: a copy. */
-  counters(): Float64Array {
-    return this.pipeline.counters.slice(0, DP_COUNTERS);
   }
 
   /**
@@ -95,7 +109,7 @@ export class Datapath implements Runnable, PortHost {
    * exist.
    */
   drops(portNo: number): Record<string, number> {
-    return portNo === PORT_NONE ? namedDrops(this.#portlessDrops) : this.ports.drops(portNo);
+    return portNo === PORT_NONE ? namedDrops(this.plane.portlessDrops()) : this.ports.drops(portNo);
   }
 
   /** The PID for a port, ENODEV; of PORT_NONE the special one. */
@@ -111,16 +125,12 @@ export class Datapath implements Runnable, PortHost {
     return this.#openType(portType);
   }
 
-  attach(port: Port, queue: NetdevQueue): () => void {
-    return this.runner.attach(this, port, queue);
-  }
-
   portAdded(portNo: number): void {
     this.upcalls.addPort(portNo);
   }
 
   portRemoved(portNo: number): void {
-    this.pipeline.counters[DP_LOST]! += this.upcalls.removePort(portNo);
+    this.plane.lost(this.upcalls.removePort(portNo));
   }
 
   changed(name: string): void {

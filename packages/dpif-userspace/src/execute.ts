@@ -2,18 +2,40 @@
 
 import { DpifError, type ExecuteOp, extractFrame, LAYER_WORDS, PacketBatch } from '@etherloom/core';
 import { KEY_WORDS, metadataFromKey, W_PACKET_TYPE } from '@etherloom/odp-codec';
-import type { Datapath } from './datapath.js';
+import type { ActionTable } from './action-table.js';
+import type { InlinePlane } from './inline.js';
 
 const NO_METADATA = new Uint8Array();
 
-export class ClientPackets {
-  readonly #datapath: Datapath;
-  readonly #batch = new PacketBatch(1);
-  readonly #key = new Int32Array(KEY_WORDS);
+/** What a client says of a packet, read and checked. */
+export class ClientMetadata {
+  /** Metadata and packet type; words of headers may hold anything. */
+  readonly key = new Int32Array(KEY_WORDS);
   readonly #layers = new Int32Array(LAYER_WORDS);
 
-  constructor(datapath: Datapath) {
-    this.#datapath = datapath;
+  get packetType(): number {
+    return this.key[W_PACKET_TYPE]!;
+  }
+
+  /** Throws EINVAL when the actions, program `id` of `actions`, do not fit the packet. */
+  read({ packet, metadata = NO_METADATA }: ExecuteOp, actions: ActionTable, id: number): void {
+    const { key } = this;
+    key[W_PACKET_TYPE] = 0;
+    metadataFromKey(metadata, key);
+    if (!actions.dependsOnFlow(id)) return;
+    const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
+    extractFrame(view, 0, packet.length, this.packetType, 0, key, 0, this.#layers, 0);
+    actions.checkFlow(id, key);
+  }
+}
+
+export class ClientPackets {
+  readonly #plane: InlinePlane;
+  readonly #batch = new PacketBatch(1);
+  readonly #metadata = new ClientMetadata();
+
+  constructor(plane: InlinePlane) {
+    this.#plane = plane;
   }
 
   /**
@@ -21,10 +43,11 @@ export class ClientPackets {
    * when no packet buffer is free; then nothing is executed.
    */
   execute(op: ExecuteOp): void {
-    const { flows, pipeline, pool, runner } = this.#datapath;
+    const { flows, pipeline, pool, runner } = this.#plane;
     const { actions } = flows;
     const id = actions.acquire(op.actions);
     try {
+      this.#metadata.read(op, actions, id);
       const { length } = op.packet;
       const data = pool.allocFor(length);
       if (data < 0)
@@ -33,27 +56,10 @@ export class ClientPackets {
       const batch = this.#batch;
       batch.count = 0;
       batch.push(data, length);
-      const key = this.#key;
-      key[W_PACKET_TYPE] = 0;
-      metadataFromKey(op.metadata ?? NO_METADATA, key);
-      if (actions.dependsOnFlow(id)) this.#check(id, data, length);
       pipeline.now = runner.now();
-      pipeline.execute(batch, key, key[W_PACKET_TYPE]!, actions.programs[id]!);
+      pipeline.execute(batch, this.#metadata.key, this.#metadata.packetType, actions.programs[id]!);
     } finally {
       actions.release(id);
-    }
-  }
-
-  /** Releases the frame and throws when the actions do not fit the packet, whose metadata are in the key. */
-  #check(id: number, data: number, length: number): void {
-    const { flows, pool } = this.#datapath;
-    const key = this.#key;
-    try {
-      extractFrame(pool.arena.view, data, length, key[W_PACKET_TYPE]!, 0, key, 0, this.#layers, 0);
-      flows.actions.checkFlow(id, key);
-    } catch (error) {
-      pool.release(data);
-      throw error;
     }
   }
 }

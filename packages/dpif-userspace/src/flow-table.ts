@@ -40,6 +40,17 @@ import type { FlowView } from './pipeline.hot.js';
 
 const ALL_FLAGS = FP_CREATE | FP_MODIFY | FP_ZERO_STATS;
 
+/** Copies of the flow table on other threads. Told of each change when it is done; never refuses one. */
+export interface FlowReplicas {
+  created(flow: number, key: Int32Array, mask: Int32Array, actions: Uint8Array): void;
+  /** `own` are the statistics that the table itself held so far, when they are zeroed. */
+  modified(flow: number, actions: Uint8Array, own: FlowStats | undefined): void;
+  removed(flow: number, own: FlowStats): void;
+  flushed(): void;
+  /** `own` and what the copies counted. */
+  stats(flow: number, own: FlowStats): FlowStats;
+}
+
 export class FlowTable implements FlowView {
   readonly classifier: Classifier;
   readonly ports: PortView;
@@ -52,6 +63,7 @@ export class FlowTable implements FlowView {
   refused = 0;
   readonly #vlanLimit: number;
   readonly #support: FlowSupport;
+  readonly #replicas: FlowReplicas | undefined;
   readonly #key = new Int32Array(KEY_WORDS);
   readonly #mask = new Int32Array(KEY_WORDS);
   readonly #scratch = new Int32Array(KEY_WORDS);
@@ -62,9 +74,10 @@ export class FlowTable implements FlowView {
   readonly #originals = new Map<number, Uint8Array>();
 
   /** Keys may have up to `vlanLimit` tags, 1 or 2. */
-  constructor(options: ClassifierOptions, rules: ActionRules, vlanLimit: number) {
+  constructor(options: ClassifierOptions, rules: ActionRules, vlanLimit: number, replicas?: FlowReplicas) {
     this.#vlanLimit = vlanLimit;
     this.#support = { vlanLimit };
+    this.#replicas = replicas;
     this.actions = new ActionTable(rules);
     this.classifier = new Classifier(options);
     this.ports = this.classifier.ports;
@@ -92,7 +105,8 @@ export class FlowTable implements FlowView {
     try {
       const flow = this.classifier.find(this.#key);
       if (flow < 0) {
-        this.#create(flags, program, op.key);
+        const created = this.#create(flags, program, op.key);
+        this.#replicas?.created(created, this.#key, this.#mask, op.actions);
         return NO_STATS;
       }
       if ((flags & FP_MODIFY) === 0)
@@ -101,7 +115,9 @@ export class FlowTable implements FlowView {
       const before = this.#stats(flow);
       this.actions.release(this.programOf[flow]!);
       this.programOf[flow] = program;
-      if ((flags & FP_ZERO_STATS) !== 0) this.counters.zero(flow);
+      const own = (flags & FP_ZERO_STATS) === 0 ? undefined : this.#own(flow);
+      if (own !== undefined) this.counters.zero(flow);
+      this.#replicas?.modified(flow, op.actions, own);
       return before;
     } catch (error) {
       this.actions.release(program);
@@ -113,7 +129,9 @@ export class FlowTable implements FlowView {
   del(key: Uint8Array): FlowStats {
     const flow = this.#find(key);
     const stats = this.#stats(flow);
+    const own = this.#own(flow);
     this.#remove(flow);
+    this.#replicas?.removed(flow, own);
     return stats;
   }
 
@@ -124,13 +142,12 @@ export class FlowTable implements FlowView {
 
   /** A flow that exists, by id. */
   read(flow: number): Flow {
-    const key = this.#key;
-    this.classifier.readKey(flow, key);
+    const key = this.keyOf(flow);
     const mask = this.classifier.maskOf(flow);
     return {
       key: this.#originals.get(flow)?.slice() ?? flowToKey(key, 0, this.#support, mask),
       mask: flowToMask(key, mask, 0, 0, this.#support),
-      actions: this.programs[this.programOf[flow]!]!.actions.slice(),
+      actions: this.actionsOf(flow).slice(),
       stats: this.#stats(flow),
     };
   }
@@ -143,9 +160,21 @@ export class FlowTable implements FlowView {
     classifier.clear();
     this.#originals.clear();
     this.programOf = new Int32Array(classifier.capacity);
+    this.#replicas?.flushed();
   }
 
-  #create(flags: number, program: number, bytes: Uint8Array): void {
+  /** The unmasked key of a flow that exists, until the next call. */
+  keyOf(flow: number): Int32Array {
+    this.classifier.readKey(flow, this.#key);
+    return this.#key;
+  }
+
+  /** The actions of a flow that exists. Read only. */
+  actionsOf(flow: number): Uint8Array {
+    return this.programs[this.programOf[flow]!]!.actions;
+  }
+
+  #create(flags: number, program: number, bytes: Uint8Array): number {
     if ((flags & FP_CREATE) === 0) {
       throw new DpifError('ENOENT', 'there is no flow with this key to modify; put it with the create flag');
     }
@@ -159,6 +188,7 @@ export class FlowTable implements FlowView {
     }
     this.programOf[flow] = program;
     if (this.#isLossy(bytes)) this.#originals.set(flow, bytes.slice());
+    return flow;
   }
 
   /** Whether the key in work, encoded anew, would be another one. Takes 0.5 us, and twice that unless it is canonical. */
@@ -198,6 +228,11 @@ export class FlowTable implements FlowView {
   }
 
   #stats(flow: number): FlowStats {
+    const own = this.#own(flow);
+    return this.#replicas?.stats(flow, own) ?? own;
+  }
+
+  #own(flow: number): FlowStats {
     const { counters } = this;
     return {
       packets: counters.packets(flow),

@@ -6,4 +6,10 @@
  */
 
 export type { ActionRules } from './action-rules.js';
-export { createUserspaceProvider, type UserspaceLimits, type UserspaceOptions } from './provider.js';
+export type { PmdEvent, PmdQueue, PmdReport } from './pmd/report.js';
+export {
+  createUserspaceProvider,
+  type UserspaceDpifProvider,
+  type UserspaceLimits,
+  type UserspaceOptions,
+} from './provider.js';

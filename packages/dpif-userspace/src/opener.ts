@@ -14,8 +14,6 @@ import {
 } from '@etherloom/core';
 import type { Datapath } from './datapath.js';
 import { TableDump } from './dump.js';
-import { ClientPackets } from './execute.js';
-import { Pacer } from './pacing.js';
 import { DP_HIT, DP_LOST, DP_MASK_HIT, DP_MISSED } from './pipeline.hot.js';
 import { PortChanges } from './port-changes.js';
 
@@ -29,19 +27,17 @@ export class Opener implements DpifBackend {
   readonly #datapath: Datapath;
   readonly #host: OpenerHost;
   readonly #changes = new PortChanges();
-  readonly #packets: ClientPackets;
 
   constructor(datapath: Datapath, host: OpenerHost) {
     this.#datapath = datapath;
     this.#host = host;
-    this.#packets = new ClientPackets(datapath);
     datapath.listeners.add(this.#changes);
   }
 
   async close(): Promise<void> {
     this.#datapath.listeners.delete(this.#changes);
     this.#changes.wakeAll();
-    this.#datapath.upcalls.set(this, false);
+    await this.recvSet(false);
     await this.#host.closed();
   }
 
@@ -50,7 +46,7 @@ export class Opener implements DpifBackend {
   }
 
   async getDpStats(): Promise<DpStats> {
-    const counters = this.#datapath.counters();
+    const counters = this.#datapath.plane.counters();
     const { flows } = this.#datapath;
     const { classifier } = flows;
     return {
@@ -116,7 +112,7 @@ export class Opener implements DpifBackend {
   }
 
   async flowFlush(): Promise<void> {
-    this.#datapath.flows.flush();
+    await this.#datapath.plane.flush();
   }
 
   flowDump(): FlowDump {
@@ -124,36 +120,34 @@ export class Opener implements DpifBackend {
   }
 
   async operate(ops: readonly DpifOp[]): Promise<OpResult[]> {
-    const { pipeline, upcalls } = this.#datapath;
-    const pacer = new Pacer();
-    const results: OpResult[] = [];
-    for (const op of ops) {
-      // Called from inside a burst (by a device that calls back when it sends): microtasks run when that is over.
-      if (pipeline.busy) await undefined;
-      results.push(this.#perform(op));
-      if ((results.length & 63) === 0) await pacer.pause();
-    }
-    upcalls.deliver();
-    return results;
+    return this.#datapath.plane.operate(ops, (op) => this.#perform(op));
   }
 
   async recvSet(enable: boolean): Promise<void> {
-    this.#datapath.upcalls.set(this, enable);
+    const { plane, upcalls } = this.#datapath;
+    // What waits anywhere goes with the queues.
+    if (!enable) await plane.settle();
+    upcalls.set(this, enable);
+    await plane.listen(upcalls.listening);
   }
 
   async handlersSet(count: number): Promise<void> {
+    await this.#datapath.plane.settle();
     this.#datapath.upcalls.setHandlers(count);
   }
 
   async recv(handler: number): Promise<Upcall | undefined> {
+    this.#datapath.plane.collect();
     return this.#datapath.upcalls.recv(this, handler);
   }
 
   recvBatch(handler: number, max: number, signal?: AbortSignal): Promise<Upcall[]> {
+    this.#datapath.plane.collect();
     return this.#datapath.upcalls.recvBatch(this, handler, max, signal);
   }
 
   async recvPurge(): Promise<void> {
+    await this.#datapath.plane.settle();
     this.#datapath.upcalls.purge();
   }
 
@@ -170,7 +164,7 @@ export class Opener implements DpifBackend {
           return { flow, stats: flow.stats };
         }
         case 'execute':
-          this.#packets.execute(op);
+          this.#datapath.plane.execute(op);
           return {};
       }
     } catch (error) {

@@ -3,45 +3,21 @@
 import {
   DpifError,
   type DpifPort,
-  DROP_REASON_COUNT,
   DROP_REASONS,
-  type FramePool,
   isDpifError,
-  type NetdevQueue,
   type NetdevRef,
   type NetdevRegistry,
-  PacketBatch,
   type PortSpec,
 } from '@etherloom/core';
 import { claimDevice } from './device-claims.js';
-import { MAX_PORTS, type Output } from './output.hot.js';
-import type { Port } from './port.hot.js';
-
-/** A port with its control half. */
-class DatapathPort implements Port, DpifPort {
-  readonly drops = new Float64Array(DROP_REASON_COUNT);
-  readonly txBatch = new PacketBatch();
-  /** All receive queues; the first one transmits too, since one thread does. */
-  readonly queues: NetdevQueue[] = [];
-  readonly txOffloads: number;
-  readonly portNo: number;
-  readonly name: string;
-  readonly type: string;
-
-  constructor(portNo: number, name: string, type: string, txOffloads: number) {
-    this.portNo = portNo;
-    this.name = name;
-    this.type = type;
-    this.txOffloads = txOffloads;
-  }
-
-  get txQueue(): NetdevQueue {
-    return this.queues[0]!;
-  }
-}
+import { MAX_PORTS } from './output.hot.js';
+import type { DataPlane, PortData } from './plane.js';
+import { splitAffinity } from './pmd/affinity.js';
+import { Undo } from './undo.js';
 
 interface PortEntry {
-  readonly port: DatapathPort;
+  readonly port: DpifPort;
+  readonly data: PortData;
   /** What adding did, to be undone in reverse order. */
   readonly undo: Undo;
 }
@@ -50,13 +26,10 @@ interface PortEntry {
 export interface PortHost {
   /** `type@name`, for error sentences. */
   readonly fullName: string;
-  readonly pool: FramePool;
-  readonly output: Output;
+  readonly plane: DataPlane;
   readonly netdevs: NetdevRegistry;
   /** The netdev type to open for a port type. */
   openType(portType: string): string;
-  /** Begins to receive; returns the function that ends it. */
-  attach(port: Port, queue: NetdevQueue): () => void;
   portAdded(portNo: number): void;
   portRemoved(portNo: number): void;
   /** The set of ports changed. */
@@ -115,33 +88,26 @@ export class PortSet {
   /** What was dropped, by code of the reason; ENODEV. */
   drops(portNo: number): Record<string, number> {
     this.byNumber(portNo);
-    return namedDrops(this.#byNumber.get(portNo)!.port.drops);
+    return namedDrops(this.#byNumber.get(portNo)!.data.drops());
   }
 
   async #add(spec: Required<PortSpec>, wanted: number | undefined): Promise<number> {
-    const { name, type, config } = spec;
+    const { name, type } = spec;
+    const { affinity, config } = splitAffinity(spec.config);
     const host = this.#host;
-    const { netdevs, pool } = host;
+    const { netdevs, plane } = host;
     const portNo = this.#chooseNumber(wanted);
     const undo = new Undo();
     try {
       undo.push(claimDevice(netdevs, name, host.fullName));
       const ref = await netdevs.open(name, host.openType(type), config);
       undo.push(() => ref.release());
-      const { rxQueues, txQueues, txOffloads } = ref.netdev.capabilities;
-      const port = new DatapathPort(portNo, name, type, txOffloads);
       await becomePromiscuous(ref, undo);
-      for (let index = 0; index < Math.max(rxQueues, txQueues, 1); index++) {
-        const queue = ref.openQueue(ref.netdev.queueDescriptor(index), { pool, drops: port.drops });
-        undo.push(() => queue.close());
-        port.queues.push(queue);
-      }
-      host.output.add(port);
-      undo.push(() => host.output.remove(port));
       host.portAdded(portNo);
       undo.push(() => host.portRemoved(portNo));
-      for (const queue of port.queues) undo.push(host.attach(port, queue));
-      const entry: PortEntry = { port, undo };
+      const data = await plane.openPort({ portNo, name, ref, affinity });
+      undo.push(() => data.close());
+      const entry: PortEntry = { port: { portNo, name, type }, data, undo };
       this.#byNumber.set(portNo, entry);
       this.#byName.set(name, entry);
     } catch (error) {
@@ -211,27 +177,5 @@ async function becomePromiscuous(ref: NetdevRef, undo: Undo): Promise<void> {
 }
 
 function describe({ port }: PortEntry): DpifPort {
-  return { portNo: port.portNo, name: port.name, type: port.type };
-}
-
-/** Steps that take back what was done, run last to first. */
-class Undo {
-  readonly #steps: (() => unknown)[] = [];
-
-  push(step: () => unknown): void {
-    this.#steps.push(step);
-  }
-
-  /** Runs all steps, also after one failed; throws the first failure. */
-  async run(): Promise<void> {
-    const failures: unknown[] = [];
-    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
-      try {
-        await step();
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    if (failures.length > 0) throw failures[0];
-  }
+  return { ...port };
 }

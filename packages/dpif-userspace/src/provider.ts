@@ -14,6 +14,8 @@ import { MAX_VLANS } from '@etherloom/odp-codec';
 import type { ActionRules } from './action-rules.js';
 import { Datapath, type Surroundings } from './datapath.js';
 import { Opener } from './opener.js';
+import type { ThreadOptions } from './pmd/crew.js';
+import type { PmdEvent, PmdReport } from './pmd/report.js';
 import { Runner } from './runner.js';
 import type { UpcallLimits } from './upcall-queue.js';
 
@@ -31,7 +33,10 @@ export interface UserspaceOptions {
   readonly portTypes?: Readonly<Record<string, string>>;
   /** Monotonic milliseconds; default `performance.now`. The clock of flow statistics. */
   readonly clock?: () => number;
-  /** Packet memory, shared by all datapaths of the provider and allocated with the first one. */
+  /**
+   * Packet memory: inline, shared by all datapaths of the provider and allocated with the first one; otherwise that of
+   * each poll-mode thread.
+   */
   readonly arena?: ArenaOptions;
   readonly limits?: UserspaceLimits;
   /**
@@ -41,8 +46,24 @@ export interface UserspaceOptions {
   readonly actionRules?: ActionRules;
   /** VLAN tags that are part of a flow's key (Open vSwitch's `vlan-limit`): 1 or 2; 0, the default, is the maximum, 2. */
   readonly vlanLimit?: 0 | 1 | 2;
+  /**
+   * Poll-mode threads of each datapath, 0 to 64. Default 0: packets go their way on the thread that made the provider.
+   */
+  readonly pmdThreads?: number;
+  /** CPUs to bind the threads of a datapath to, in turn; default: the system chooses. */
+  readonly pmdCpus?: readonly number[];
+  /** Told of threads that crash and are replaced. Default: `process.emitWarning`. */
+  readonly onPmdEvent?: (event: PmdEvent) => void;
 }
 
+/** The provider with what dpif.h does not have. */
+export interface UserspaceDpifProvider extends DpifProvider {
+  /** What the poll-mode threads of datapath `name` do with their time; none inline. ENODEV. */
+  pmdReports(name: string): Promise<readonly PmdReport[]>;
+}
+
+const MAX_THREADS = 64;
+const DEFAULT_MAX_FLOWS = 1 << 20;
 const DEFAULT_UPCALLS = 512;
 const DEFAULT_UPCALL_BYTES = 1 << 20;
 const DEFAULT_UPCALL_TOTAL = 64 << 20;
@@ -51,8 +72,19 @@ const PORT_TYPES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 const DEFAULT_PORT_TYPES: Readonly<Record<string, string>> = { internal: 'tap' };
 
-/** Makes a datapath type that runs in this process, on this thread. Register it with a `DpifRegistry`. */
-export function createUserspaceProvider(options: UserspaceOptions): DpifProvider {
+/** Makes a datapath type that runs in this process. Register it with a `DpifRegistry`. EINVAL for bad options. */
+export function createUserspaceProvider(options: UserspaceOptions): UserspaceDpifProvider {
+  const { pmdThreads = 0, pmdCpus = [] } = options;
+  if (!Number.isInteger(pmdThreads) || pmdThreads < 0 || pmdThreads > MAX_THREADS) {
+    throw new DpifError(
+      'EINVAL',
+      `pmdThreads ${pmdThreads} is not a number of threads: give 0 to ${MAX_THREADS}`,
+    );
+  }
+  for (const cpu of pmdCpus) {
+    if (!Number.isInteger(cpu) || cpu < 0)
+      throw new DpifError('EINVAL', `pmdCpus holds ${cpu}, which is not the number of a CPU`);
+  }
   return new UserspaceProvider(options);
 }
 
@@ -62,7 +94,7 @@ interface Entry {
   deleted: boolean;
 }
 
-class UserspaceProvider implements DpifProvider {
+class UserspaceProvider implements UserspaceDpifProvider {
   readonly type: string;
   readonly #options: UserspaceOptions;
   readonly #portTypes: Readonly<Record<string, string>>;
@@ -90,6 +122,13 @@ class UserspaceProvider implements DpifProvider {
 
   portOpenType(portType: string): string {
     return Object.hasOwn(this.#portTypes, portType) ? this.#portTypes[portType]! : portType;
+  }
+
+  async pmdReports(name: string): Promise<readonly PmdReport[]> {
+    const entry = this.#datapaths.get(name);
+    if (entry === undefined) throw new DpifError('ENODEV', `there is no datapath ${this.type}@${name}`);
+    const { plane } = await entry.datapath;
+    return plane.reports();
   }
 
   async open(name: string, create: boolean): Promise<DpifBackend> {
@@ -143,12 +182,11 @@ class UserspaceProvider implements DpifProvider {
   }
 
   #surroundings(): Surroundings {
-    const { netdevs, arena, limits, actionRules, vlanLimit } = this.#options;
-    this.#pool ??= new FramePool(PacketArena.create(arena));
+    const { netdevs, limits, actionRules, vlanLimit } = this.#options;
     return {
       type: this.type,
       netdevs,
-      pool: this.#pool,
+      pool: this.#carriers(),
       runner: this.#runner,
       limits: {
         upcalls: DEFAULT_UPCALLS,
@@ -161,4 +199,23 @@ class UserspaceProvider implements DpifProvider {
       openType: (portType) => this.portOpenType(portType),
     };
   }
+
+  #carriers(): FramePool | ThreadOptions {
+    const { arena = {}, limits, pmdThreads = 0, pmdCpus = [], onPmdEvent = warn } = this.#options;
+    if (pmdThreads === 0) {
+      this.#pool ??= new FramePool(PacketArena.create(arena));
+      return this.#pool;
+    }
+    return {
+      count: pmdThreads,
+      cpus: pmdCpus,
+      arena,
+      limits: { maxFlows: DEFAULT_MAX_FLOWS, ...limits },
+      event: onPmdEvent,
+    };
+  }
+}
+
+function warn({ message }: PmdEvent): void {
+  process.emitWarning(message);
 }

@@ -51,6 +51,11 @@ export class Runner {
     this.#clock = clock;
   }
 
+  /** Monotonic milliseconds. */
+  time(): number {
+    return this.#clock();
+  }
+
   /** Monotonic milliseconds, whole, never 0 (which means "never" in flow statistics). */
   now(): number {
     return Math.max(1, Math.floor(this.#clock()));

@@ -3,15 +3,14 @@
  * device would send. Control path in all but where it runs: what needs work is rare, the first packet of a flow of a host.
  */
 
-import {
-  finishChecksum,
-  OFFLOAD_CSUM_PARTIAL,
-  OFFLOAD_GSO,
-  type PacketArena,
-  Segmenter,
-} from '@etherloom/core';
+import { finishChecksum, OFFLOAD_CSUM_PARTIAL, OFFLOAD_GSO, Segmenter } from '@etherloom/core';
 
-/** A packet in the arena with its offload metadata, as in a `PacketBatch`. */
+/** Where the packets are that come up: an arena, or a ring that a poll-mode thread wrote them to. */
+export interface PacketMemory {
+  readonly bytes: Uint8Array;
+}
+
+/** A packet in such a memory with its offload metadata, as in a `PacketBatch`. */
 export interface OffloadedPacket {
   readonly data: number;
   readonly length: number;
@@ -38,14 +37,14 @@ export function sizeOf({
 }
 
 /** The packets for the client, in order. A super-packet whose metadata contradict it stays one. */
-export function packetsOf(arena: PacketArena, packet: OffloadedPacket): Uint8Array[] {
+export function packetsOf(memory: PacketMemory, packet: OffloadedPacket): Uint8Array[] {
   const { data, length, cut, offload, csumStart, csumOffset } = packet;
-  if (offload === 0) return [arena.bytes.slice(data, data + length - cut)];
+  if (offload === 0) return [memory.bytes.slice(data, data + length - cut)];
   if ((offload & OFFLOAD_GSO) !== 0) {
-    const segments = segmentsOf(arena, packet);
+    const segments = segmentsOf(memory, packet);
     if (segments.length > 0) return segments;
   }
-  const bytes = arena.bytes.slice(data, data + length);
+  const bytes = memory.bytes.slice(data, data + length);
   if ((offload & OFFLOAD_CSUM_PARTIAL) !== 0) {
     finishChecksum(new DataView(bytes.buffer), 0, length, csumStart, csumOffset);
   }
@@ -53,15 +52,15 @@ export function packetsOf(arena: PacketArena, packet: OffloadedPacket): Uint8Arr
 }
 
 /** Each segment is cut as a packet of its own would be: to the length that the truncation leaves. */
-function segmentsOf(arena: PacketArena, packet: OffloadedPacket): Uint8Array[] {
+function segmentsOf(memory: PacketMemory, packet: OffloadedPacket): Uint8Array[] {
   const { data, length, packetType, cut, offload, csumStart, gsoSize } = packet;
   // The super-packet, and behind it room for one segment, which is no longer.
-  const memory = new Uint8Array(2 * length);
-  memory.set(arena.bytes.subarray(data, data + length));
-  const segmenter = new Segmenter(memory, new DataView(memory.buffer));
+  const room = new Uint8Array(2 * length);
+  room.set(memory.bytes.subarray(data, data + length));
+  const segmenter = new Segmenter(room, new DataView(room.buffer));
   const count = segmenter.load(0, length, packetType, offload, csumStart, gsoSize);
   return Array.from({ length: count }, (_, i) => {
     const end = length + segmenter.write(i, length);
-    return memory.slice(length, Math.min(end, length + length - cut));
+    return room.slice(length, Math.min(end, length + length - cut));
   });
 }

@@ -12,17 +12,16 @@ import {
   DpifError,
   DROP_NO_HANDLER,
   DROP_UPCALL_FULL,
-  type PacketArena,
   type PacketBatch,
   type PacketState,
   PORT_NONE,
   type Upcall,
-  type UserspaceAction,
+  type UpcallType,
 } from '@etherloom/core';
 import { type FlowSupport, flowToKey, W_IN_PORT, W_PACKET_TYPE } from '@etherloom/odp-codec';
 import { flowHash } from './flow-hash.js';
 import type { UpcallSink } from './pipeline.hot.js';
-import { type OffloadedPacket, packetsOf, sizeOf } from './upcall-packets.js';
+import { type OffloadedPacket, type PacketMemory, packetsOf, sizeOf } from './upcall-packets.js';
 import { type UpcallLimits, UpcallQueue } from './upcall-queue.js';
 
 const ACCEPTED = -1;
@@ -43,7 +42,7 @@ interface Handler {
 }
 
 export class Upcalls implements UpcallSink {
-  readonly #arena: PacketArena;
+  readonly #memory: PacketMemory;
   readonly #limits: UpcallLimits;
   readonly #support: FlowSupport;
   /** The opener that receives upcalls. */
@@ -58,11 +57,16 @@ export class Upcalls implements UpcallSink {
   #bytes = 0;
 
   /** Keys have up to `vlanLimit` tags, 1 or 2. */
-  constructor(arena: PacketArena, limits: UpcallLimits, vlanLimit: number) {
+  constructor(memory: PacketMemory, limits: UpcallLimits, vlanLimit: number) {
     this.#support = { vlanLimit };
-    this.#arena = arena;
+    this.#memory = memory;
     this.#limits = limits;
     this.#handlers = [this.#newHandler(0)];
+  }
+
+  /** Whether a client takes upcalls. */
+  get listening(): boolean {
+    return this.#owner !== undefined;
   }
 
   /** Upcalls that wait in all queues. */
@@ -74,9 +78,7 @@ export class Upcalls implements UpcallSink {
 
   miss(keys: Int32Array, base: number, batch: PacketBatch, i: number): number {
     if (this.#owner === undefined) return DROP_NO_HANDLER;
-    const handler = this.#handlerOf(keys, base);
-    const queue = this.#queueOf(keys[base + W_IN_PORT]! >>> 0, handler);
-    const packet: OffloadedPacket = {
+    return this.pass(keys, base, {
       data: batch.data[i]!,
       length: batch.length[i]!,
       packetType: keys[base + W_PACKET_TYPE]!,
@@ -86,24 +88,39 @@ export class Upcalls implements UpcallSink {
       csumOffset: batch.csumOffset[i]!,
       gsoSize: batch.gsoSize[i]!,
       gsoHeader: batch.gsoHeader[i]!,
-    };
-    return this.#take(queue, handler, packet, keys, base);
+    });
   }
 
   action(keys: Int32Array, base: number, state: PacketState, program: ActionProgram, index: number): number {
     if (this.#owner === undefined) return DROP_NO_HANDLER;
-    const action = program.userspace[index]!;
-    let target = this.#byPid.get(action.pid);
-    if (target === undefined) {
-      // No queue has this PID (0, or a port that is gone): the port's own queue is better than losing the packet.
-      const handler = this.#handlerOf(keys, base);
-      target = { queue: this.#queueOf(keys[base + W_IN_PORT]! >>> 0, handler), handler };
-    }
-    const { queue, handler } = target;
     const { data, length, packetType, offload, csumStart, csumOffset, gsoSize, gsoHeader } = state;
     const cut = state.pendingCut;
     const packet = { data, length, packetType, cut, offload, csumStart, csumOffset, gsoSize, gsoHeader };
-    return this.#take(queue, handler, packet, keys, base, action, program);
+    const { pid, userdata, withActions } = program.userspace[index]!;
+    return this.pass(keys, base, packet, pid, userdata, withActions ? program.actions : undefined);
+  }
+
+  /**
+   * Queues a packet in the memory: one that missed, or with `pid` one of an action, with the action's argument and the
+   * flow's actions where there are any. Returns as `miss` does.
+   */
+  pass(
+    keys: Int32Array,
+    base: number,
+    packet: OffloadedPacket,
+    pid?: number,
+    userdata?: Uint8Array,
+    actions?: Uint8Array,
+  ): number {
+    if (this.#owner === undefined) return DROP_NO_HANDLER;
+    let target = pid === undefined ? undefined : this.#byPid.get(pid);
+    if (target === undefined) {
+      // Of an action: no queue has this PID (0, or a port that is gone), and the port's own queue is better than losing it.
+      const handler = this.#handlerOf(keys, base);
+      target = { queue: this.#queueOf(keys[base + W_IN_PORT]! >>> 0, handler), handler };
+    }
+    const type = pid === undefined ? 'miss' : 'action';
+    return this.#take(target.queue, target.handler, packet, keys, base, type, userdata, actions);
   }
 
   /** Hands out what came in to those who wait for it, after a burst; returns whether anybody got something. */
@@ -261,32 +278,29 @@ export class Upcalls implements UpcallSink {
     return this.#ports.get(portNo)?.[handler] ?? this.#handlers[handler]!.special;
   }
 
-  /** Queues the packet as upcalls, all segments of a super-packet or none; of an action with it and its program. */
+  /** Queues the packet as upcalls, all segments of a super-packet or none. */
   #take(
     queue: UpcallQueue,
     handler: number,
     packet: OffloadedPacket,
     keys: Int32Array,
     base: number,
-    action?: UserspaceAction,
-    program?: ActionProgram,
+    type: UpcallType,
+    userdata?: Uint8Array,
+    actions?: Uint8Array,
   ): number {
     const [packets, bytes] = sizeOf(packet);
     if (!queue.hasRoom(packets, bytes) || !this.#hasShare(queue, bytes)) return DROP_UPCALL_FULL;
     const { pid } = queue;
-    for (const one of packetsOf(this.#arena, packet)) {
-      const key = flowToKey(keys, base, this.#support);
-      const upcall: Upcall =
-        action === undefined
-          ? { type: 'miss', packet: one, key, pid }
-          : {
-              type: 'action',
-              packet: one,
-              key,
-              pid,
-              ...(action.userdata !== undefined && { userdata: action.userdata.slice() }),
-              ...(action.withActions && program !== undefined && { actions: program.actions.slice() }),
-            };
+    for (const one of packetsOf(this.#memory, packet)) {
+      const upcall: Upcall = {
+        type,
+        packet: one,
+        key: flowToKey(keys, base, this.#support),
+        pid,
+        ...(userdata !== undefined && { userdata: userdata.slice() }),
+        ...(actions !== undefined && { actions: actions.slice() }),
+      };
       this.#bytes += queue.push(upcall);
       this.#pending++;
     }

@@ -45,11 +45,11 @@ export async function bench(options: Partial<UserspaceOptions> = {}): Promise<Be
   };
 }
 
-/** Waits until `check` holds, for at most 5 s. */
-export async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 5000;
+/** Waits until `check` holds, for at most `limit` milliseconds. */
+export async function eventually(check: () => boolean | Promise<boolean>, limit = 5000): Promise<void> {
+  const end = Date.now() + limit;
   while (!(await check())) {
-    if (Date.now() > end) throw new Error('what was waited for did not happen within 5 s');
+    if (Date.now() > end) throw new Error(`what was waited for did not happen within ${limit / 1000} s`);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

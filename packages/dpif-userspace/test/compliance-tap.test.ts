@@ -35,25 +35,34 @@ function tapsIn(netns: Netns): NetdevProvider {
   };
 }
 
-const cases = dpifSuite({
-  setup: async () => {
-    if (helper === undefined || netns === undefined) throw new Error('the far end was not built');
-    const [program, wire] = [helper, netns];
-    const netdevs = new NetdevRegistry();
-    netdevs.register(tapsIn(wire));
-    const dpifs = new DpifRegistry();
-    dpifs.register(createUserspaceProvider({ netdevs, arena: { frames: 512, largeFrames: 16 } }));
-    return {
-      dpifs,
-      type: 'netdev',
-      netdevs,
-      portType: 'tap',
-      portConfig: {},
-      name: () => `tap${names++}`,
-      farEnd: (name) => program.farEnd(wire, name),
-    };
-  },
-  teardown: async () => undefined,
-});
+const cases = (pmdThreads: number) =>
+  dpifSuite({
+    setup: async () => {
+      if (helper === undefined || netns === undefined) throw new Error('the far end was not built');
+      const [program, wire] = [helper, netns];
+      const netdevs = new NetdevRegistry();
+      netdevs.register(tapsIn(wire));
+      const dpifs = new DpifRegistry();
+      dpifs.register(
+        createUserspaceProvider({ netdevs, pmdThreads, arena: { frames: 512, largeFrames: 16 } }),
+      );
+      return {
+        dpifs,
+        type: 'netdev',
+        netdevs,
+        portType: 'tap',
+        portConfig: {},
+        name: () => `tap${names++}`,
+        farEnd: (name) => program.farEnd(wire, name),
+      };
+    },
+    teardown: async () => undefined,
+  });
 
-defineSuite('dpif contract: user space over TAP devices', cases, { describe, it }, missing);
+for (const [pmdThreads, how] of [
+  [0, 'inline'],
+  [2, 'on two poll-mode threads'],
+] as const) {
+  const name = `dpif contract: user space over TAP devices, ${how}`;
+  defineSuite(name, cases(pmdThreads), { describe, it }, missing);
+}

@@ -1,6 +1,6 @@
 /**
  * Calls every function of native/fdwait.c with good arguments and bad, lets a watcher be collected, and ends a worker
- * amid reports, for fdwait-sanitizer.test.ts: `node --expose-gc fdwait-child.mjs BINDING FIFO`. Prints "done" at the
+ * amid reports, for native-sanitizer.test.ts: `node --expose-gc fdwait-child.mjs BINDING FIFO`. Prints "done" at the
  * end; a sanitizer's finding ends the process before.
  */
 

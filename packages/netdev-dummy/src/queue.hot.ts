@@ -4,6 +4,7 @@
  */
 
 import {
+  copyBytes,
   DROP_NO_FRAME,
   DROP_RX_OVERSIZE,
   DROP_RX_RUNT,

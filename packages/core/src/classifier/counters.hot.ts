@@ -34,6 +34,16 @@ export class FlowCounters {
     return this.values[flow * STRIDE]!;
   }
 
+  /** Adds what somebody else counted for `flow`. */
+  add(flow: number, packets: number, bytes: number, used: number, tcpFlags: number): void {
+    const { values } = this;
+    const at = flow * STRIDE;
+    values[at + PACKETS]! += packets;
+    values[at + BYTES]! += bytes;
+    values[at + USED] = Math.max(values[at + USED]!, used);
+    values[at + TCP_FLAGS]! |= tcpFlags;
+  }
+
   packets(flow: number): number {
     return this.values[flow * STRIDE + PACKETS]!;
   }

@@ -4,6 +4,7 @@ import { KEY_WORDS } from '@etherloom/odp-codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Classifier } from '../../src/classifier/classifier.js';
+import { FlowCounters } from '../../src/classifier/counters.hot.js';
 
 /** Words that the random keys use: both ends of the row, neighbours, and both sides of a bitmap word. */
 const WORDS = [0, 1, 31, 32, 33, 127, 128, KEY_WORDS - 1];
@@ -133,6 +134,56 @@ describe('Classifier', () => {
     expect(classifier.maskCount).toBe(0);
     expect(classifier.capacity).toBe(64);
     expect(classifier.search.order).toEqual([]);
+  });
+
+  it('a replica that is told what a classifier did finds the same flows under the same ids', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const classifier = new Classifier();
+        const statistics = new SharedArrayBuffer(FlowCounters.bytes(classifier.maxFlows));
+        const replica = new Classifier({ replica: statistics });
+        const model: ModelFlow[] = [];
+        for (const action of steps) {
+          if (action.kind === 'insert') {
+            const { key, mask } = action;
+            if (classifier.find(key) >= 0 || classifier.match(key) >= 0) continue;
+            const id = classifier.insert(key, 0, mask);
+            replica.insertReplica(id, key, 0, mask);
+            expect(replica.counters.packets(id)).toBe(0);
+            replica.counters.count(id, 60, 1, 0);
+            model.push({ id, key, mask });
+          } else if (action.kind === 'remove' && model.length > 0) {
+            const [gone] = model.splice(action.pick % model.length, 1);
+            classifier.remove(gone!.id);
+            replica.remove(gone!.id);
+            expect(replica.isFlow(gone!.id)).toBe(false);
+          } else if (action.kind === 'lookup') {
+            const expected = model.filter((flow) => matches(flow, action.key)).map((flow) => flow.id);
+            const found = replica.search.lookup(action.key, 0);
+            if (expected.length === 0) expect(found).toBe(-1);
+            else expect(expected).toContain(found);
+          } else if (action.kind === 'rank') replica.rank();
+        }
+        expect(replica.flowCount).toBe(model.length);
+        expect(replica.maskCount).toBe(classifier.maskCount);
+        // The statistics stay where another thread reads them, however the table grew or was emptied.
+        const packets = new FlowCounters(0);
+        packets.values = new Float64Array(statistics);
+        for (const { id } of model) expect(packets.packets(id)).toBe(1);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('a replica takes ids in any order and grows to them', () => {
+    const statistics = new SharedArrayBuffer(FlowCounters.bytes(1 << 20));
+    const replica = new Classifier({ replica: statistics });
+    const ids = [3, 70_000, 0, 64, 1_000_000];
+    for (const id of ids) replica.insertReplica(id, sparse([id]), 0, sparse([-1]));
+    for (const id of ids) expect(replica.search.lookup(sparse([id]), 0)).toBe(id);
+    for (const id of ids) replica.remove(id);
+    for (const id of ids) expect(replica.search.lookup(sparse([id]), 0)).toBe(-1);
+    expect(replica.capacity).toBe(64);
   });
 
   it('refuses flows and masks over its bounds with a sentence, unchanged', () => {

@@ -4,8 +4,13 @@
  */
 
 // Control words, an Int32Array.
-/** 1 while the thread sleeps or is about to: ring its doorbell. Written by the thread. */
+/** AWAKE, ASLEEP or WOKEN. Written by the thread, and by whoever wakes it. */
 export const WORD_SLEEPING = 0;
+export const AWAKE = 0;
+/** The thread sleeps or is about to: make it WOKEN and ring its doorbell. */
+export const ASLEEP = 1;
+/** The doorbell was rung, which costs 1 us: once is enough, the thread comes. */
+export const WOKEN = 2;
 /** Changes when upcalls, replies or acknowledgements wait for the control thread. Written by the thread. */
 export const WORD_BELL = 16;
 /** Sequence number of the last command that the thread is done with. Written by the thread. */
@@ -51,8 +56,9 @@ export const REPLY_STATS_WORDS = 7;
 export const REPLY_STATUS_WORDS = 1;
 
 // Upcalls: 1 for an action, with the account above it; PID; bytes of packet; words of key; bytes of userdata and of
-// actions, -1 for none; then key packed, packet, userdata and actions, each padded to words.
-export const UPCALL_HEAD = 6;
+// actions, -1 for none; packet type, bytes that a truncation takes, OFFLOAD_* bits, csumStart, csumOffset, gsoSize,
+// gsoHeader; then key packed, packet, userdata and actions, each padded to words.
+export const UPCALL_HEAD = 13;
 
 // Packets for a port whose device another thread has: port number, bytes, OFFLOAD_* bits, csumStart, csumOffset, gsoSize,
 // gsoHeader; then the packet padded to words.

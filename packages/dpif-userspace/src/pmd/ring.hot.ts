@@ -20,11 +20,17 @@ export function ringBytes(words: number): number {
   return HEADER_BYTES + words * 4;
 }
 
+/** Words of the longest record of a ring of `words` words: an empty ring takes it wherever it starts. */
+export function longestRecord(words: number): number {
+  return (words >> 1) - 1;
+}
+
 export class SharedRing {
   /** Records are written to and read from here, at the indices that `reserve`, `peek` and `reclaim` return. */
   readonly words: Int32Array;
   /** The same memory: byte `4 * i` is the first one of word `i`. */
   readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly capacity: number;
   readonly #header: Int32Array;
   readonly #mask: number;
@@ -43,6 +49,7 @@ export class SharedRing {
     this.#header = new Int32Array(memory, 0, HEADER_BYTES / 4);
     this.words = new Int32Array(memory, HEADER_BYTES);
     this.bytes = new Uint8Array(memory, HEADER_BYTES);
+    this.view = new DataView(memory, HEADER_BYTES);
     this.capacity = this.words.length;
     this.#mask = this.capacity - 1;
     this.#head = Atomics.load(this.#header, HEAD);
@@ -52,11 +59,6 @@ export class SharedRing {
     this.#reclaimed = this.#head;
     this.#released = this.#head;
     this.#seen = this.#head;
-  }
-
-  /** Words of the longest record: one of that length fits into an empty ring wherever it starts. */
-  get longest(): number {
-    return (this.capacity >> 1) - 1;
   }
 
   /** Producer: words that are free, in one piece or two. */

@@ -1,0 +1,57 @@
+/**
+ * Where packets go their way: inline, on the thread that has the datapath (inline.ts), or on poll-mode threads (pmd/).
+ * What the control path of a datapath asks of either. Control path.
+ */
+
+import type { DpifOp, ExecuteOp, NetdevRef, OpResult } from '@etherloom/core';
+import type { PmdReport } from './pmd/report.js';
+
+/** A port whose device is open, to be connected. */
+export interface NewPort {
+  readonly portNo: number;
+  readonly name: string;
+  readonly ref: NetdevRef;
+  /** Threads of receive queues, by queue (option pmd-rxq-affinity). */
+  readonly affinity: ReadonlyMap<number, number>;
+}
+
+/** A port that receives and sends. */
+export interface PortData {
+  /** Drops by reason: a copy. */
+  drops(): Float64Array;
+  /** Ends receiving and sending; when it resolves no packet of the port is on its way any more. */
+  close(): Promise<void>;
+}
+
+export interface DataPlane {
+  /** To be called once, before anything else. */
+  start(): Promise<void>;
+  /** Counters DP_*: a copy. */
+  counters(): Float64Array;
+  /** Drops of packets whose input port does not exist (execute): a copy. */
+  portlessDrops(): Float64Array;
+  /** What poll-mode threads do, one report each. */
+  reports(): readonly PmdReport[];
+  /** Counts upcalls that were lost behind the packets' path. */
+  lost(count: number): void;
+
+  /** Opens the data half of a port's device. A failure leaves nothing behind. */
+  openPort(port: NewPort): Promise<PortData>;
+
+  /** Performs operations in order, each by `perform`, and resolves when packets see what they changed. */
+  operate(ops: readonly DpifOp[], perform: (op: DpifOp) => OpResult): Promise<OpResult[]>;
+  /** Sends a client's packet through its actions; called by `perform`. Throws EINVAL, ENOBUFS. */
+  execute(op: ExecuteOp): void;
+  /** Deletes all flows. */
+  flush(): Promise<void>;
+
+  /** Whether a client takes upcalls changed. */
+  listen(enabled: boolean): Promise<void>;
+  /** Brings to the upcall queues what packets that were received before this call led to. */
+  settle(): Promise<void>;
+  /** Brings to the upcall queues what is there already. */
+  collect(): void;
+
+  /** Ends all work, after all ports were closed. Idempotent. */
+  close(): Promise<void>;
+}

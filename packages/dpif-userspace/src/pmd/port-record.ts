@@ -1,0 +1,121 @@
+/** A port as the control thread keeps it for its threads: who polls its queues, who sends, and what was dropped where. */
+
+import { DpifError, DROP_REASON_COUNT, type QueueDescriptor, watchWord } from '@etherloom/core';
+import type { NewPort } from '../plane.js';
+import { type AssignedQueue, leastLoaded } from './assignment.js';
+
+export interface QueueRecord extends AssignedQueue {
+  readonly port: PortRecord;
+  readonly descriptor: QueueDescriptor;
+}
+
+export class PortRecord {
+  readonly portNo: number;
+  readonly name: string;
+  readonly queues: QueueRecord[] = [];
+  readonly #port: NewPort;
+  /** Drops that the control thread counted, and those of threads that are gone. */
+  readonly #own = new Float64Array(DROP_REASON_COUNT);
+  /** By thread. */
+  readonly #drops = new Map<number, Float64Array>();
+  readonly #unwatch: (() => void)[] = [];
+
+  /** Gives each queue a thread. EINVAL when the port's options pin a queue that it does not have, or to no thread. */
+  constructor(port: NewPort, threads: number, others: readonly QueueRecord[]) {
+    this.portNo = port.portNo;
+    this.name = port.name;
+    this.#port = port;
+    const { netdev } = port.ref;
+    const { rxQueues, txQueues } = netdev.capabilities;
+    const count = Math.max(rxQueues, txQueues, 1);
+    for (const [queue, thread] of port.affinity) {
+      if (queue < count && thread < threads) continue;
+      throw new DpifError(
+        'EINVAL',
+        `port "${port.name}" cannot have queue ${queue} polled by thread ${thread} (pmd-rxq-affinity): it has ${count} queue(s), the datapath ${threads} thread(s), both counted from 0`,
+      );
+    }
+    for (let index = 0; index < count; index++) {
+      const pinned = port.affinity.get(index);
+      this.queues.push({
+        port: this,
+        thread: pinned ?? leastLoaded(threads, [...others, ...this.queues]),
+        pinned: pinned !== undefined,
+        movable: this.sendsAnywhere,
+        descriptor: netdev.queueDescriptor(index),
+      });
+    }
+  }
+
+  /** Whether any thread may send through a half of its own. */
+  get sendsAnywhere(): boolean {
+    return this.#port.ref.netdev.transmitDescriptor !== undefined;
+  }
+
+  /** OFFLOAD_* bits that the device takes. */
+  get txOffloads(): number {
+    return this.#port.ref.netdev.capabilities.txOffloads;
+  }
+
+  /** The descriptor of a transmit half for one thread more. */
+  transmitDescriptor(): QueueDescriptor | undefined {
+    return this.#port.ref.netdev.transmitDescriptor?.();
+  }
+
+  /** The thread that sends for those that cannot. */
+  get sender(): number {
+    return this.queues[0]!.thread;
+  }
+
+  queuesOf(thread: number): QueueRecord[] {
+    return this.queues.filter((queue) => queue.thread === thread);
+  }
+
+  /** The thread that had these queues is gone without closing them. */
+  reclaim(thread: number): void {
+    for (const { descriptor } of this.queuesOf(thread)) {
+      this.#port.ref.netdev.reclaimQueue?.(descriptor.index);
+    }
+  }
+
+  /** Calls `wake` whenever packets wait in a queue whose thread cannot sleep on it. */
+  watch(wake: (thread: number) => void): void {
+    for (const queue of this.queues) {
+      const { ready } = queue.descriptor;
+      if (ready === undefined) continue;
+      this.#unwatch.push(watchWord(new Int32Array(ready.words), ready.index, () => wake(queue.thread)));
+    }
+  }
+
+  unwatch(): void {
+    for (const stop of this.#unwatch.splice(0)) stop();
+  }
+
+  /** New drop counters for a thread, in shared memory. */
+  countFor(thread: number): SharedArrayBuffer {
+    const memory = new SharedArrayBuffer(DROP_REASON_COUNT * Float64Array.BYTES_PER_ELEMENT);
+    this.#drops.set(thread, new Float64Array(memory));
+    return memory;
+  }
+
+  /** Keeps what a thread counted that is gone. */
+  retire(thread: number): void {
+    this.#drops.get(thread)?.forEach((count, reason) => {
+      this.#own[reason]! += count;
+    });
+    this.#drops.delete(thread);
+  }
+
+  /** Counts a packet that the control thread dropped. */
+  drop(reason: number): void {
+    this.#own[reason]! += 1;
+  }
+
+  drops(): Float64Array {
+    const sum = this.#own.slice();
+    for (const drops of this.#drops.values()) {
+      for (let reason = 0; reason < sum.length; reason++) sum[reason]! += drops[reason]!;
+    }
+    return sum;
+  }
+}

@@ -1,0 +1,79 @@
+/** A poll-mode thread's copy of the flow table: what the control thread says, under the same flow ids. */
+
+import {
+  type ActionProgram,
+  Classifier,
+  type ClassifierOptions,
+  type FlowCounters,
+  type TupleSearch,
+} from '@etherloom/core';
+import { ActionTable } from '../action-table.js';
+import type { FlowView } from '../pipeline.hot.js';
+
+export class Replica implements FlowView {
+  readonly classifier: Classifier;
+  readonly search: TupleSearch;
+  readonly counters: FlowCounters;
+  /** The control thread checked that actions fit their flows. */
+  readonly actions = new ActionTable('openvswitch');
+  readonly programs: readonly (ActionProgram | undefined)[];
+  programOf: Int32Array;
+
+  /** Statistics are counted in `statistics`, by flow id. */
+  constructor(options: ClassifierOptions, statistics: SharedArrayBuffer) {
+    this.classifier = new Classifier({ ...options, replica: statistics });
+    this.search = this.classifier.search;
+    this.counters = this.classifier.counters;
+    this.programs = this.actions.programs;
+    this.programOf = new Int32Array(this.classifier.capacity);
+  }
+
+  put(flow: number, key: Int32Array, mask: Int32Array, actions: Uint8Array): void {
+    const { classifier } = this;
+    // An id in use would mean that the tables differ, and packets would go wrong ways: better no thread than this one.
+    if (classifier.isFlow(flow)) throw new Error(`flow ${flow} is in the thread's copy of the table already`);
+    const program = this.actions.acquire(actions);
+    classifier.insertReplica(flow, key, 0, mask);
+    if (classifier.capacity > this.programOf.length) {
+      const programOf = new Int32Array(classifier.capacity);
+      programOf.set(this.programOf);
+      this.programOf = programOf;
+    }
+    this.programOf[flow] = program;
+  }
+
+  modify(flow: number, zero: boolean, actions: Uint8Array): void {
+    this.#demand(flow);
+    const program = this.actions.acquire(actions);
+    this.actions.release(this.programOf[flow]!);
+    this.programOf[flow] = program;
+    if (zero) this.counters.zero(flow);
+  }
+
+  del(flow: number): void {
+    this.#demand(flow);
+    this.actions.release(this.programOf[flow]!);
+    this.classifier.remove(flow);
+    this.#shrink();
+  }
+
+  flush(): void {
+    const { classifier } = this;
+    for (let flow = 0; flow < classifier.capacity; flow++) {
+      if (classifier.isFlow(flow)) this.actions.release(this.programOf[flow]!);
+    }
+    classifier.clear();
+    this.#shrink();
+  }
+
+  #demand(flow: number): void {
+    if (!this.classifier.isFlow(flow))
+      throw new Error(`flow ${flow} is not in the thread's copy of the table`);
+  }
+
+  /** The classifier gives its memory back when the last flow is gone. */
+  #shrink(): void {
+    const { capacity } = this.classifier;
+    if (capacity < this.programOf.length) this.programOf = new Int32Array(capacity);
+  }
+}
