@@ -166,6 +166,26 @@ describe('flags', () => {
   });
 });
 
+describe('poll-mode threads', () => {
+  it('are asked for by file or flag, 0 by default', () => {
+    expect(load('datapaths: []')).toMatchObject({ pmdThreads: 0, pmdCpus: [] });
+    const file = 'pmdThreads: 2\npmdCpus: [1, 3]';
+    expect(load(file)).toMatchObject({ pmdThreads: 2, pmdCpus: [1, 3] });
+    const { overrides } = parseFlags(['--no-config', '--pmd-threads', '4']);
+    expect(checkConfig(readConfigFile(write(file)), overrides)).toMatchObject({ pmdThreads: 4 });
+  });
+
+  it('are at most 64, and a number', () => {
+    expect(complaint(() => load('pmdThreads: 65'))).toBe(
+      'switch.yaml, line 1: "pmdThreads" is 65, but should be 64 or less',
+    );
+    expect(complaint(() => load('pmdCpus: [-1]'))).toContain('"pmdCpus[0]" is -1, but should be 0 or more');
+    expect(complaint(() => parseFlags(['--no-config', '--pmd-threads', 'two']))).toBe(
+      '--pmd-threads two is not a number of threads; give a whole number',
+    );
+  });
+});
+
 describe('drivers', () => {
   it('are modules by name or path, and register their device types', async () => {
     const file = join(directory, 'driver.mjs');

@@ -21,11 +21,11 @@ const address = (n: number): string => `10.77.0.${n}`;
 const BRIDGE = `ets${process.pid % 10_000}`;
 
 /** A switch with a TAP port into each of `count` new hosts, which have addresses 1, 2 ... */
-async function network(context: TestContext, count: number): Promise<void> {
+async function network(context: TestContext, count: number, ...flags: string[]): Promise<void> {
   requirePrivileges(context, 'tun', 'netns');
   for (let n = 1; n <= count; n++) hosts.push(await Netns.create());
   const ports = hosts.flatMap((host, i) => ['--port', `${tap(i + 1)},type=tap,netns=${host.name}`]);
-  await bench.running('--datapath', BRIDGE, ...ports);
+  await bench.running(...flags, '--datapath', BRIDGE, ...ports);
   for (const [i, host] of hosts.entries())
     await host.ip('addr', 'add', `${address(i + 1)}/24`, 'dev', tap(i + 1));
 }
@@ -41,22 +41,30 @@ const UDP_PEER = `
   });`;
 
 describe('hosts on TAP ports', () => {
-  it('exchange TCP without corruption over at most four flows between them', async (context) => {
-    await network(context, 2);
-    const [one, two] = hosts as [Netns, Netns];
-    const sink = program(two, TCP_SINK);
-    expect(await sink.line()).toBe('ready');
-    const source = program(one, tcpSource(address(2), 20 << 20));
-    expect(await sink.line()).toBe(await source.line());
-    // Port 0 is the switch's own TAP: what it floods is not between the two.
-    const { flows } = JSON.parse((await bench.etherloom('dump-flows', '--json')).stdout);
-    const between = flows.filter((flow: { match: string }) => !flow.match.includes('in_port(0)'));
-    expect(between.length).toBeLessThanOrEqual(4);
-    const { entries } = JSON.parse((await bench.etherloom('fdb', '--json')).stdout);
-    expect(entries.map((entry: { name: string }) => entry.name)).toEqual(
-      expect.arrayContaining([tap(1), tap(2)]),
-    );
-  }, 60_000);
+  const HOW: [string, string[]][] = [
+    ['inline', []],
+    ['on two poll-mode threads', ['--pmd-threads', '2']],
+  ];
+  it.for(HOW)(
+    'exchange TCP over at most four flows between them, %s',
+    async ([, flags], context) => {
+      await network(context, 2, ...flags);
+      const [one, two] = hosts as [Netns, Netns];
+      const sink = program(two, TCP_SINK);
+      expect(await sink.line()).toBe('ready');
+      const source = program(one, tcpSource(address(2), 20 << 20));
+      expect(await sink.line()).toBe(await source.line());
+      // Port 0 is the switch's own TAP: what it floods is not between the two.
+      const { flows } = JSON.parse((await bench.etherloom('dump-flows', '--json')).stdout);
+      const between = flows.filter((flow: { match: string }) => !flow.match.includes('in_port(0)'));
+      expect(between.length).toBeLessThanOrEqual(4);
+      const { entries } = JSON.parse((await bench.etherloom('fdb', '--json')).stdout);
+      expect(entries.map((entry: { name: string }) => entry.name)).toEqual(
+        expect.arrayContaining([tap(1), tap(2)]),
+      );
+    },
+    60_000,
+  );
 
   it('keep their traffic when one moves to another port', async (context) => {
     await network(context, 3);

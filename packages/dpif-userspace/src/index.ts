@@ -9,6 +9,7 @@ export type { ActionRules } from './action-rules.js';
 export type { PmdEvent, PmdQueue, PmdReport } from './pmd/report.js';
 export {
   createUserspaceProvider,
+  MAX_PMD_THREADS,
   type UserspaceDpifProvider,
   type UserspaceLimits,
   type UserspaceOptions,

@@ -62,7 +62,8 @@ export interface UserspaceDpifProvider extends DpifProvider {
   pmdReports(name: string): Promise<readonly PmdReport[]>;
 }
 
-const MAX_THREADS = 64;
+/** Most poll-mode threads of a datapath. */
+export const MAX_PMD_THREADS = 64;
 const DEFAULT_MAX_FLOWS = 1 << 20;
 const DEFAULT_UPCALLS = 512;
 const DEFAULT_UPCALL_BYTES = 1 << 20;
@@ -75,10 +76,10 @@ const DEFAULT_PORT_TYPES: Readonly<Record<string, string>> = { internal: 'tap' }
 /** Makes a datapath type that runs in this process. Register it with a `DpifRegistry`. EINVAL for bad options. */
 export function createUserspaceProvider(options: UserspaceOptions): UserspaceDpifProvider {
   const { pmdThreads = 0, pmdCpus = [] } = options;
-  if (!Number.isInteger(pmdThreads) || pmdThreads < 0 || pmdThreads > MAX_THREADS) {
+  if (!Number.isInteger(pmdThreads) || pmdThreads < 0 || pmdThreads > MAX_PMD_THREADS) {
     throw new DpifError(
       'EINVAL',
-      `pmdThreads ${pmdThreads} is not a number of threads: give 0 to ${MAX_THREADS}`,
+      `pmdThreads ${pmdThreads} is not a number of threads: give 0 to ${MAX_PMD_THREADS}`,
     );
   }
   for (const cpu of pmdCpus) {

@@ -21,6 +21,7 @@ const OPTIONS = {
   dummy: { type: 'boolean' },
   'no-config': { type: 'boolean' },
   'run-dir': { type: 'string' },
+  'pmd-threads': { type: 'string' },
   'log-level': { type: 'string' },
   'log-stderr': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -52,6 +53,7 @@ export function parseFlags(argv: readonly string[]): Flags {
       ...(datapaths.length === 0 ? {} : { datapaths }),
       ...(values.dummy === undefined ? {} : { dummy: values.dummy }),
       ...(values['run-dir'] === undefined ? {} : { runDir: values['run-dir'] }),
+      ...(values['pmd-threads'] === undefined ? {} : { pmdThreads: readCount(values['pmd-threads']) }),
       ...(values['log-level'] === undefined ? {} : { logLevel: readLogLevel(values['log-level']) }),
     },
   };
@@ -108,6 +110,12 @@ function readPort(text: string): PortInput {
   }
 }
 
+/** The schema says which numbers are allowed. */
+function readCount(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  throw new UserError(`--pmd-threads ${text} is not a number of threads; give a whole number`);
+}
+
 function readLogLevel(text: string): (typeof LOG_LEVELS)[number] {
   const level = LOG_LEVELS.find((candidate) => candidate === text);
   if (level !== undefined) return level;
@@ -124,6 +132,7 @@ Options:
   --config FILE         read the configuration from a YAML or JSON file; flags override it
   --no-config           start without a datapath; "etherloom add-dp" makes them later
   --run-dir DIR         directory of the pidfile, the control socket and the log (default $OVS_RUNDIR, else ${DEFAULT_RUN_DIR})
+  --pmd-threads N       forward on N poll-mode threads per datapath instead of the main thread (default 0)
   --dummy               for tests: datapaths and devices in memory, on a clock that can be stopped (see the README)
   --log-level LEVEL     ${LOG_LEVELS.join(', ')} (default info)
   --log-stderr          write the log to standard error too (the default on a terminal)

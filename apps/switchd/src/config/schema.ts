@@ -1,6 +1,7 @@
 /** The shape of switchd's configuration. One schema: what it accepts is what the README documents. */
 
 import { defaultRunDir } from '@etherloom/cli';
+import { MAX_PMD_THREADS } from '@etherloom/dpif-userspace';
 import { z } from 'zod';
 import { LEARNING_DEFAULTS } from '../learning/planner.js';
 
@@ -50,6 +51,10 @@ export const configSchema = z
     drivers: z.array(name).default(DEFAULT_DRIVERS),
     /** For tests: "dummy" datapaths and devices as Open vSwitch's `--enable-dummy` has them, on a clock that can be stopped. */
     dummy: z.boolean().default(false),
+    /** Poll-mode threads of each datapath; 0: packets go their way on the main thread. */
+    pmdThreads: z.int().min(0).max(MAX_PMD_THREADS).default(0),
+    /** CPUs to bind them to, in turn. */
+    pmdCpus: z.array(z.int().min(0)).default([]),
     datapaths: z.array(datapath).default([]),
     learning: learning.prefault({}),
   })

@@ -1,7 +1,7 @@
 /** A running daemon: the only composition root. It makes the registries, the datapaths and the control socket, and undoes all of it. */
 
 import { DpifRegistry, isDpifError, type NetdevRegistry } from '@etherloom/core';
-import { createUserspaceProvider } from '@etherloom/dpif-userspace';
+import { createUserspaceProvider, type PmdEvent } from '@etherloom/dpif-userspace';
 import { DummyProvider } from '@etherloom/netdev-dummy';
 import type { Config } from '../config/schema.js';
 import { builtinCommands } from '../control/builtin.js';
@@ -25,22 +25,31 @@ import { Log, type Logger } from './log.js';
 import { RunDir } from './run-dir.js';
 
 /** Datapath types. An "internal" port of a user-space datapath is a TAP. */
-function registerDatapaths(dpifs: DpifRegistry, netdevs: NetdevRegistry, clock: Clock, dummy: boolean): void {
+function registerDatapaths(
+  dpifs: DpifRegistry,
+  netdevs: NetdevRegistry,
+  clock: Clock,
+  { dummy, pmdThreads, pmdCpus }: Config,
+  log: Logger,
+): void {
+  const threads = {
+    pmdThreads,
+    pmdCpus,
+    onPmdEvent: ({ message, ...event }: PmdEvent) => log.error(event, message),
+  };
+  const portTypes = { internal: 'tap' };
   dpifs.register(
-    createUserspaceProvider({
-      type: 'netdev',
-      netdevs,
-      portTypes: { internal: 'tap' },
-      clock: clock.now,
-    }),
+    createUserspaceProvider({ type: 'netdev', netdevs, portTypes, clock: clock.now, ...threads }),
   );
   if (!dummy) {
+    const inMemory = { internal: 'dummy' };
     dpifs.register(
       createUserspaceProvider({
         type: 'dummy',
         netdevs,
-        portTypes: { internal: 'dummy' },
+        portTypes: inMemory,
         clock: clock.now,
+        ...threads,
       }),
     );
     return;
@@ -121,13 +130,13 @@ export class Daemon {
     const netdevs = await loadDrivers(config.drivers, init.directory);
     const dpifs = new DpifRegistry();
     const clock = new Clock();
-    registerDatapaths(dpifs, netdevs, clock, config.dummy);
     const runDir = RunDir.claim(config.runDir);
     try {
       const log = await orUserError(
         `the log ${runDir.log} cannot be written`,
         () => new Log({ file: runDir.log, level: config.logLevel, stderr: init.logStderr }),
       );
+      registerDatapaths(dpifs, netdevs, clock, config, log.logger);
       const daemon = new Daemon(runDir, log, { dpifs, netdevs, clock }, init);
       await daemon.#begin(config);
       return daemon;

@@ -72,7 +72,7 @@ it.each([1, 2])(
       const zeroed: number[] = [];
       for (let i = 0; i < 8; i++) {
         const tuple = random(TUPLES);
-        const actions = parseActions(['2', '3', 'drop', '99', 'userspace(pid=0)'][random(5)]!);
+        const actions = parseActions(['2', '3', 'drop', '99', 'userspace(pid=9999)'][random(5)]!);
         const flow = flowOf(1, tuple);
         if (!present.has(tuple)) {
           present.add(tuple);
