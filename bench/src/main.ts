@@ -9,8 +9,9 @@ import { codec } from './scenarios/codec.js';
 import { forward } from './scenarios/forward.js';
 import { masks } from './scenarios/masks.js';
 import { rewrite } from './scenarios/rewrite.js';
+import { threads } from './scenarios/threads.js';
 
-const SCENARIOS: readonly Scenario[] = [forward, masks, rewrite, codec];
+const SCENARIOS: readonly Scenario[] = [forward, masks, rewrite, codec, threads];
 
 const USAGE = `usage: npm run bench -- [SCENARIO...] [--quick] [--peers] [--json FILE]
 
