@@ -35,8 +35,9 @@ import { UpcallReader } from './upcall-reader.js';
 
 /** Operations whose replies are waited for together; the rings hold several times as many. */
 const REPLIES = 512;
-/** Upcalls read between two looks at the clock. */
+/** Upcalls read between two looks at the clock, and how often so many: more than a full ring has. */
 const UPCALLS = 64;
+const FULL_RING = 128;
 /** Words of a command without key, actions and packet. */
 const SHORT = commandWords(0);
 const LONGEST = longestRecord(COMMAND_RING);
@@ -207,7 +208,7 @@ export class ThreadPlane implements DataPlane, CrewHost {
   }
 
   collect(): void {
-    for (const thread of this.crew.alive) while (this.#read(thread));
+    for (const thread of this.crew.alive) this.#readAll(thread);
     this.#parts.upcalls.deliver();
   }
 
@@ -218,7 +219,7 @@ export class ThreadPlane implements DataPlane, CrewHost {
   }
 
   retired(thread: PmdThread): void {
-    while (this.#read(thread));
+    this.#readAll(thread);
     this.#parts.upcalls.deliver();
     this.#parts.replicas.retire(thread, this.#parts.flows);
     add(this.#counters, thread.report);
@@ -259,6 +260,11 @@ export class ThreadPlane implements DataPlane, CrewHost {
       if (more) await nextTurn();
     }
     this.#bringing = false;
+  }
+
+  /** Reads what is in a thread's ring by now. What comes meanwhile may stay: a flood would never end. */
+  #readAll(thread: PmdThread): void {
+    for (let i = 0; i < FULL_RING && this.#read(thread); i++);
   }
 
   /** Reads some upcalls of a thread; returns whether there may be more. */
