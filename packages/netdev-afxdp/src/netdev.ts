@@ -112,8 +112,8 @@ export abstract class KernelNetdev implements Netdev {
   protected readonly ifindex: number;
   protected readonly netns: string | undefined;
   protected readonly sharedState: SharedArrayBuffer;
-  /** One per queue: QUEUE_COUNTERS doubles. */
-  protected readonly counters: readonly SharedArrayBuffer[];
+  /** One per queue, then one per transmit half: QUEUE_COUNTERS doubles. */
+  protected readonly counters: SharedArrayBuffer[];
   readonly #state: Int32Array;
   /** What the device had counted when it was opened. */
   readonly #before: LinkCounters;
@@ -136,10 +136,7 @@ export abstract class KernelNetdev implements Netdev {
     this.netns = opened.options.netns;
     this.sharedState = new SharedArrayBuffer(stateWords(queues) * Int32Array.BYTES_PER_ELEMENT);
     this.#state = new Int32Array(this.sharedState);
-    this.counters = Array.from(
-      { length: queues },
-      () => new SharedArrayBuffer(QUEUE_COUNTERS * Float64Array.BYTES_PER_ELEMENT),
-    );
+    this.counters = Array.from({ length: queues }, newCounters);
     this.#before = link.counters;
     this.#carrierChangesBefore = link.carrierChanges;
     this.applyOptions(opened.options);
@@ -299,6 +296,10 @@ export abstract class KernelNetdev implements Netdev {
     closeSync(this.#promiscuous);
     this.#promiscuous = -1;
   }
+}
+
+export function newCounters(): SharedArrayBuffer {
+  return new SharedArrayBuffer(QUEUE_COUNTERS * Float64Array.BYTES_PER_ELEMENT);
 }
 
 /** Counters that are the device's; packets and bytes are counted by the queues. */

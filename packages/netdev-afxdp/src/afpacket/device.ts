@@ -16,7 +16,14 @@ import {
 import { controlBinding, isSystemError, packetBinding } from '../binding.js';
 import { checkName, type DeviceOptions, parsePacketOptions } from '../config.js';
 import { kernelError, type Link } from '../link.js';
-import { findLink, KernelNetdev, type OpenedDevice, openControl, type Refusal } from '../netdev.js';
+import {
+  findLink,
+  KernelNetdev,
+  newCounters,
+  type OpenedDevice,
+  openControl,
+  type Refusal,
+} from '../netdev.js';
 import type { PacketDescriptor } from './queue.hot.js';
 
 /** Seen from src (under test) as from dist: threads without a TypeScript loader need the built module. */
@@ -108,19 +115,23 @@ class AfpacketNetdev extends KernelNetdev {
   }
 
   queueDescriptor(index: number): PacketDescriptor {
-    const counters = this.counters[index];
+    const counters = index === 0 ? this.counters[0] : undefined;
     if (counters === undefined) {
       throw new DpifError('EINVAL', `AF_PACKET device "${this.name}" has no queue ${index}: it has one`);
     }
-    const { name, sharedState } = this;
-    return {
-      module: QUEUE_MODULE,
-      netdev: name,
-      index,
-      counters,
-      socket: this.#socket,
-      state: sharedState,
-    };
+    return this.#descriptor(counters);
+  }
+
+  /** A socket takes frames from any thread. */
+  transmitDescriptor(): PacketDescriptor {
+    const counters = newCounters();
+    this.counters.push(counters);
+    return this.#descriptor(counters);
+  }
+
+  #descriptor(counters: SharedArrayBuffer): PacketDescriptor {
+    const { name: netdev, sharedState: state } = this;
+    return { module: QUEUE_MODULE, netdev, index: 0, counters, socket: this.#socket, state };
   }
 
   protected release(): void {

@@ -260,6 +260,11 @@ class AfxdpNetdev extends KernelNetdev {
     };
   }
 
+  /** The end of the thread closed the socket; only that its number is not to be asked any more is left to do. */
+  reclaimQueue(index: number): void {
+    if (index < this.counters.length) this.#state[STATE_SOCKETS + index] = 0;
+  }
+
   protected release(): void {
     detach(this.#program);
   }
