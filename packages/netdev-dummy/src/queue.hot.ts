@@ -4,7 +4,6 @@
  */
 
 import {
-  copyBytes,
   DROP_NO_FRAME,
   DROP_RX_OVERSIZE,
   DROP_RX_RUNT,

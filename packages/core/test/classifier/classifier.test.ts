@@ -150,7 +150,7 @@ describe('Classifier', () => {
             const id = classifier.insert(key, 0, mask);
             replica.insertReplica(id, key, 0, mask);
             expect(replica.counters.packets(id)).toBe(0);
-            replica.counters.count(id, 60, 1, 0);
+            replica.counters.count(id, 1, 60, 1, 0);
             model.push({ id, key, mask });
           } else if (action.kind === 'remove' && model.length > 0) {
             const [gone] = model.splice(action.pick % model.length, 1);

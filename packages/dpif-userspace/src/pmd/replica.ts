@@ -5,6 +5,7 @@ import {
   Classifier,
   type ClassifierOptions,
   type FlowCounters,
+  type PortView,
   type TupleSearch,
 } from '@etherloom/core';
 import { ActionTable } from '../action-table.js';
@@ -12,6 +13,7 @@ import type { FlowView } from '../pipeline.hot.js';
 
 export class Replica implements FlowView {
   readonly classifier: Classifier;
+  readonly ports: PortView;
   readonly search: TupleSearch;
   readonly counters: FlowCounters;
   /** The control thread checked that actions fit their flows. */
@@ -22,6 +24,7 @@ export class Replica implements FlowView {
   /** Statistics are counted in `statistics`, by flow id. */
   constructor(options: ClassifierOptions, statistics: SharedArrayBuffer) {
     this.classifier = new Classifier({ ...options, replica: statistics });
+    this.ports = this.classifier.ports;
     this.search = this.classifier.search;
     this.counters = this.classifier.counters;
     this.programs = this.actions.programs;
