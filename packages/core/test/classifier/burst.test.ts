@@ -167,12 +167,12 @@ function layOut(frames: readonly Uint8Array[]): { view: DataView; data: Int32Arr
   return { view: new DataView(memory.buffer), data, length };
 }
 
-function oracle(frame: Uint8Array, inPort: number): { key: Int32Array; layers: Int32Array } {
+function oracle(frame: Uint8Array, inPort: number, vlanLimit = 2): { key: Int32Array; layers: Int32Array } {
   const key = new Int32Array(KEY_WORDS);
   const layers = new Int32Array(LAYER_WORDS);
   key[W_IN_PORT] = inPort;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  extractFrame(view, 0, frame.length, 0, 2, key, 0, layers, 0);
+  extractFrame(view, 0, frame.length, 0, vlanLimit, key, 0, layers, 0);
   return { key, layers };
 }
 
@@ -182,12 +182,13 @@ function lookUp(
   model: readonly ModelFlow[],
   frames: readonly Uint8Array[],
   inPort: number,
+  vlanLimit: number,
 ) {
   const { view, data, length } = layOut(frames);
   lookup.run(view, data, length, frames.length, inPort);
   let hits = 0;
   frames.forEach((frame, i) => {
-    const { key, layers } = oracle(frame, inPort);
+    const { key, layers } = oracle(frame, inPort, vlanLimit);
     const found = lookup.flow[i]!;
     const right = model.filter((flow) => matches(flow, key)).map(({ id }) => id);
     // Flows may overlap as masks: any of those that match is right.
@@ -211,15 +212,16 @@ function run(
   masks: readonly Int32Array[],
   frames: readonly Uint8Array[],
   steps: readonly Step[],
+  vlanLimit: number,
   seed: number,
 ): void {
   const frame = (number: number): Uint8Array => frames[number % frames.length]!;
   const classifier = new Classifier({ seed });
-  const lookup = new BurstLookup(classifier.ports);
+  const lookup = new BurstLookup(classifier.ports, vlanLimit);
   const model: ModelFlow[] = [];
   for (const action of steps) {
     if (action.kind === 'put') {
-      const { key } = oracle(frame(action.like), action.port);
+      const { key } = oracle(frame(action.like), action.port, vlanLimit);
       const mask = masks[action.mask % masks.length]!;
       if (classifier.match(key) < 0 && classifier.find(key) < 0) {
         model.push({ id: classifier.insert(key, 0, mask), key, mask });
@@ -237,8 +239,8 @@ function run(
         expect(own.code).toBeDefined();
       }
       const burst = action.frames.map(frame);
-      lookUp(lookup, model, burst, action.port);
-      lookUp(lookup, model, burst, action.port);
+      lookUp(lookup, model, burst, action.port, vlanLimit);
+      lookUp(lookup, model, burst, action.port, vlanLimit);
     }
   }
 }
@@ -264,7 +266,7 @@ describe('BurstLookup', () => {
     'finds what extraction and a linear scan find %s',
     (_, minLength, maxLength) => {
       const masks = fc.array(maskOf, { minLength, maxLength });
-      fc.assert(fc.property(masks, frames, steps, seed, run), { numRuns: RUNS });
+      fc.assert(fc.property(masks, frames, steps, fc.constantFrom(1, 2, 2), seed, run), { numRuns: RUNS });
     },
     3_600_000,
   );
