@@ -1,4 +1,4 @@
-/** `npm run switchd|etherloom|bench|conformance -- ARGS`: builds what is stale, then runs the program in this process. */
+/** `npm run switchd|etherloom|bench|conformance|... -- ARGS`: builds what is stale, then runs the program in this process. */
 
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,6 +9,7 @@ const programs = {
   etherloom: 'packages/cli/bin/etherloom.js',
   bench: 'bench/dist/main.js',
   conformance: 'tools/conformance/dist/main.js',
+  differential: 'tools/differential/dist/main.js',
   fuzz: 'tools/fuzz/dist/main.js',
 };
 

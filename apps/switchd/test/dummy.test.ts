@@ -75,7 +75,7 @@ describe('switchd --dummy', () => {
 
   it.each([
     [['netdev-dummy/receive', 'nosuch', HEX], 'no such dummy netdev\n'],
-    [['netdev-dummy/receive', 'p1', HEX, 'ff'], 'syntax error at ff\n'],
+    [['netdev-dummy/receive', 'p1', 'ff', HEX], 'syntax error at ff\n'],
     [
       ['netdev-dummy/receive', 'p1', 'in_port(1),eth(src=02:00:00:00:00:01/ff:00:00:00:00:00)'],
       'syntax error at eth(',
@@ -89,6 +89,11 @@ describe('switchd --dummy', () => {
   ])('refuses %j', async ([method = '', ...params], message) => {
     await expect(ask(method, ...params)).rejects.toThrow(message);
     expect(await ask('dpctl/show')).toContain('missed:0');
+  });
+
+  it('takes the packets in front of one that it refuses', async () => {
+    await expect(ask('netdev-dummy/receive', 'p1', HEX, 'ff')).rejects.toThrow('syntax error at ff\n');
+    expect(await ask('dpctl/show')).toContain('missed:1 lost:1\n');
   });
 
   it('stops and warps the clock of flow statistics', async () => {

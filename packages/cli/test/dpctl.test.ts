@@ -49,7 +49,8 @@ describe('datapaths and ports', () => {
     expect(ovs).toBe(
       'vs: adding a to dummy@br0 failed (Device or resource busy)\n' +
         'vs: b: failed to open network device (Address family not supported by protocol)\n' +
-        'vs: c: duplicate "x" option\n',
+        'vs: duplicate "x" option\n' +
+        'vs: c: failed to open network device (Invalid argument)\n',
     );
     expect(await text('show', DP)).toContain('port 3: d (dummy)\n');
     await dpctl('del-if', DP, 'd', '2');

@@ -81,9 +81,12 @@ describe('parseFilter', () => {
     ['tcp,udp', 'Ethernet type set multiple times'],
     ['tcp,tp_dst=1,tp_dst=2', 'field tp_dst set multiple times'],
     ['foo=1', 'unknown field foo'],
-    ['tcp,tp_dst=65536', 'bad value for tp_dst (65536 is not one)'],
-    ['in_port=nosuch', 'bad value for in_port (nosuch is not one)'],
-    ['ip,nw_src=10.0.0.0/8', 'bad value for nw_src (10.0.0.0/8 is not one)'],
+    ['tcp,tp_dst=65536', 'bad value for tp_dst (65536: value too large for 2-byte field tcp_dst)'],
+    ['tcp,tp_dst=x', 'bad value for tp_dst (x: bad syntax for tcp_dst value)'],
+    ['in_port=nosuch', 'bad value for in_port (nosuch: invalid or unknown port for in_port)'],
+    ['ip,nw_src=10.0.0.0/8', 'bad value for nw_src (10.0.0.0/8: wildcards not allowed here)'],
+    ['dl_src=1:2', 'bad value for dl_src (1:2: invalid Ethernet address)'],
+    ['ip,ip_frag=yes', 'bad value for ip_frag (yes: wildcards not allowed here)'],
   ])('refuses %s', (filter, message) => {
     expect(() => parseFilter(filter, ports)).toThrow(message);
   });

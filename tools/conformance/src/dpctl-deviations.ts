@@ -14,8 +14,8 @@ import {
   W_TYPE_FRAG_PROTO,
 } from '@etherloom/odp-codec';
 import type { Deviation } from './deviations.js';
-import { type DpctlStep, stepsOf } from './dpctl.js';
 import type { VectorRecord } from './record.js';
+import { type DpctlStep, stepsOf } from './transcript.js';
 
 const FILE = 'dpctl.jsonl';
 
@@ -96,21 +96,23 @@ function putOf(step: DpctlStep): { flow: string; actions: string; datapath: stri
   return { flow, actions, datapath: args.length === 3 ? args[0]! : '' };
 }
 
-interface FlowRows {
+/** A flow text as the datapath sees it. `bytes` are those of its key, in hexadecimal. */
+export interface FlowRows {
   readonly bytes: string;
   readonly key: Int32Array;
   readonly mask: Int32Array;
 }
 
 /** The ports of the start state by name. */
-const PORTS = new Map([
+export const START_PORTS = new Map([
   ['ovs-dummy', 0],
   ...[1, 2, 3, 4].map((portNo): [string, number] => [`p${portNo}`, portNo]),
   ['br0', 100],
 ]);
-const named = { portNumber: (name: string) => PORTS.get(name) };
+const named = { portNumber: (name: string) => START_PORTS.get(name) };
 
-function rowsOf(text: string): FlowRows | undefined {
+/** Undefined for a text that cannot be read. */
+export function flowRows(text: string): FlowRows | undefined {
   try {
     const parsed = parseFlowKey(text, named);
     const key = new Int32Array(KEY_WORDS);
@@ -125,7 +127,7 @@ function rowsOf(text: string): FlowRows | undefined {
 }
 
 /** Whether one packet could match both: their keys agree on all bits that both masks hold. */
-const overlap = (a: FlowRows, b: FlowRows): boolean =>
+export const rowsOverlap = (a: FlowRows, b: FlowRows): boolean =>
   a.key.every((word, i) => ((word ^ b.key[i]!) & a.mask[i]! & b.mask[i]!) === 0);
 
 /** Flows that Open vSwitch's table holds after `steps`, by the bytes of their keys, as its dpctl knows them. */
@@ -136,10 +138,10 @@ function tableAfter(steps: readonly DpctlStep[]): FlowRows[] {
     const { name, args } = wordsOf(step);
     const put = putOf(step);
     if (name === 'dpctl/add-flow' && put !== undefined) {
-      const rows = rowsOf(put.flow);
+      const rows = flowRows(put.flow);
       if (rows !== undefined) table.set(rows.bytes, rows);
     } else if (name === 'dpctl/del-flow') {
-      table.delete(rowsOf(args.at(-1) ?? '')?.bytes ?? '');
+      table.delete(flowRows(args.at(-1) ?? '')?.bytes ?? '');
     } else if (name === 'dpctl/del-flows') {
       table.clear();
     }
@@ -253,9 +255,9 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     (step, before) => {
       const put = putOf(step);
       const rows =
-        step.cmd[0] === 'dpctl/add-flow' && succeeded(step) && put !== undefined && rowsOf(put.flow);
+        step.cmd[0] === 'dpctl/add-flow' && succeeded(step) && put !== undefined && flowRows(put.flow);
       return rows
-        ? tableAfter(before).some((other) => other.bytes !== rows.bytes && overlap(rows, other))
+        ? tableAfter(before).some((other) => other.bytes !== rows.bytes && rowsOverlap(rows, other))
         : false;
     },
   ),

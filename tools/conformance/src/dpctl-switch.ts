@@ -1,20 +1,19 @@
 /** A switchd in the start state of the dpctl vectors, and the real ovs-appctl that talks to it. */
 
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { appctl } from './appctl.js';
+import type { Outcome } from './transcript.js';
 
 const SWITCHD = fileURLToPath(new URL('../../../apps/switchd/bin/switchd.js', import.meta.url));
-const APPCTL = 'ovs-appctl';
-/** Seconds after which ovs-appctl gives up. */
-const TIMEOUT = '20';
 /** The name under which the recorded daemon was addressed. */
 const RECORDED_TARGET = 'ovs-vswitchd';
-const MAX_OUTPUT = 64 << 20;
 
-const PORTS = [
+/** The ports of the start state, but for the local one. */
+export const SWITCH_PORTS = [
   { name: 'p1', type: 'dummy', number: 1 },
   { name: 'p2', type: 'dummy', number: 2 },
   { name: 'p3', type: 'dummy', number: 3 },
@@ -22,42 +21,30 @@ const PORTS = [
   { name: 'br0', type: 'dummy-internal', number: 100 },
 ];
 
-/** What a command did. */
-export interface Outcome {
-  readonly exit: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Why transcripts cannot run here; undefined when they can. */
-export function whyNoAppctl(): string | undefined {
-  const { error, status } = spawnSync(APPCTL, ['--version'], { stdio: 'ignore' });
-  if (error === undefined && status === 0) return undefined;
-  return `${APPCTL} does not run here: install it (Debian and Ubuntu: openvswitch-common)`;
-}
-
 export class DpctlSwitch {
   /** Directory of the transcript's files, `@RT@` in it. */
   readonly directory: string;
+  /** Of switchd's control socket. */
+  readonly socket: string;
   readonly #child: ChildProcess;
-  readonly #socket: string;
   readonly #ended: Promise<void>;
 
   private constructor(directory: string, child: ChildProcess) {
     this.directory = directory;
     this.#child = child;
-    this.#socket = join(directory, 'run', `switchd.${child.pid}.ctl`);
+    this.socket = join(directory, 'run', `switchd.${child.pid}.ctl`);
     this.#ended = new Promise((resolve) => child.on('close', () => resolve()));
   }
 
-  /** Starts one and stops its clock. Rejects when it does not come up. */
-  static async start(): Promise<DpctlSwitch> {
+  /** Starts one whose datapaths parse `vlanLimit` tags, and stops its clock. Rejects when it does not come up. */
+  static async start(vlanLimit: number): Promise<DpctlSwitch> {
     const directory = mkdtempSync(join(tmpdir(), 'dpctl-'));
     const config = {
       runDir: join(directory, 'run'),
       dummy: true,
+      vlanLimit,
       drivers: ['@etherloom/netdev-dummy', '@etherloom/netdev-afxdp'],
-      datapaths: [{ name: 'ovs-dummy', type: 'dummy', client: 'none', ports: PORTS }],
+      datapaths: [{ name: 'ovs-dummy', type: 'dummy', client: 'none', ports: SWITCH_PORTS }],
     };
     const file = join(directory, 'config.json');
     writeFileSync(file, JSON.stringify(config));
@@ -77,15 +64,22 @@ export class DpctlSwitch {
   }
 
   /** Runs ovs-appctl with `args`; its output names the daemon and the directory as in the vectors. */
-  appctl(args: readonly string[]): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      const argv = ['-t', this.#socket, '-T', TIMEOUT, ...args];
-      execFile(APPCTL, argv, { maxBuffer: MAX_OUTPUT }, (error, stdout, stderr) => {
-        const exit = error === null ? 0 : error.code;
-        if (typeof exit !== 'number') reject(error);
-        else resolve({ exit, stdout: this.#recorded(stdout), stderr: this.#recorded(stderr) });
-      });
-    });
+  async appctl(args: readonly string[]): Promise<Outcome> {
+    return this.recorded(await appctl(this.socket, args));
+  }
+
+  /** The packets that `port` sent since the last call, in hexadecimal. */
+  async transmitted(port: string): Promise<string[]> {
+    const { exit, stdout, stderr } = await this.appctl(['netdev-dummy/transmitted', port]);
+    if (exit !== 0) throw new Error(`cannot see what ${port} sent: ${stderr}`);
+    return stdout.split('\n').slice(0, -1);
+  }
+
+  /** `outcome` with the daemon and the directory called as in the vectors. */
+  recorded({ exit, stdout, stderr }: Outcome): Outcome {
+    const named = (text: string): string =>
+      text.replaceAll(this.socket, RECORDED_TARGET).replaceAll(this.directory, '@RT@');
+    return { exit, stdout: named(stdout), stderr: named(stderr) };
   }
 
   async stop(): Promise<void> {
@@ -106,9 +100,5 @@ export class DpctlSwitch {
       this.#child.on('error', reject);
       void this.#ended.then(() => reject(new Error(`switchd did not start: ${errors.trim()}`)));
     });
-  }
-
-  #recorded(text: string): string {
-    return text.replaceAll(this.#socket, RECORDED_TARGET).replaceAll(this.directory, '@RT@');
   }
 }

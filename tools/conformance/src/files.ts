@@ -1,8 +1,8 @@
 /** The vector files that we know, each with the function that checks one of its records. */
 
 import { checkActionBadRecord, checkActionRecord } from './actions.js';
+import { whyNoAppctl } from './appctl.js';
 import { checkDpctlRecord } from './dpctl.js';
-import { whyNoAppctl } from './dpctl-switch.js';
 import { checkExecuteRecord } from './execute.js';
 import { checkExtractRecord } from './extract.js';
 import { checkKeyBadRecord, checkKeyRecord } from './keys.js';

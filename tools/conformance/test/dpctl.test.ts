@@ -1,9 +1,9 @@
 /** Sessions with the daemon: what is compared, and which differences rules explain. */
 
 import { describe, expect, it } from 'vitest';
+import { whyNoAppctl } from '../src/appctl.js';
 import { checkDpctlRecord } from '../src/dpctl.js';
 import { DPCTL_DEVIATIONS } from '../src/dpctl-deviations.js';
-import { whyNoAppctl } from '../src/dpctl-switch.js';
 
 const FLOW = 'in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)';
 const NARROWER = 'in_port(1),eth(),eth_type(0x0800),ipv4(src=10.0.0.2,frag=no)';

@@ -1,7 +1,7 @@
 /** The command line of switchd. */
 
 import { parseArgs } from 'node:util';
-import { DEFAULT_RUN_DIR, DuplicateOptionError, parseInterface } from '@etherloom/cli';
+import { DEFAULT_RUN_DIR, parseInterface } from '@etherloom/cli';
 import { UserError } from '../user-error.js';
 import { type ConfigInput, LOG_LEVELS } from './schema.js';
 
@@ -93,21 +93,20 @@ function readDatapaths(tokens: ReturnType<typeof read>['tokens']): DatapathInput
 }
 
 function readPort(text: string): PortInput {
-  try {
-    const { name, type, portNo, options } = parseInterface(text);
-    if (portNo !== undefined && !/^\d+$/.test(portNo)) {
-      throw new UserError(`--port ${text}: "port_no=${portNo}" is not a port number; give a whole number`);
-    }
-    return {
-      name,
-      ...(type === undefined ? {} : { type }),
-      ...(portNo === undefined ? {} : { number: Number(portNo) }),
-      options: { ...options },
-    };
-  } catch (error) {
-    if (error instanceof DuplicateOptionError) throw new UserError(`--port ${error.message}`);
-    throw error;
+  const { name, type, portNo, options, duplicates } = parseInterface(text);
+  const [duplicate] = duplicates;
+  if (duplicate !== undefined) {
+    throw new UserError(`--port "${text}" gives the option "${duplicate}" twice; give it once`);
   }
+  if (portNo !== undefined && !/^\d+$/.test(portNo)) {
+    throw new UserError(`--port ${text}: "port_no=${portNo}" is not a port number; give a whole number`);
+  }
+  return {
+    name,
+    ...(type === undefined ? {} : { type }),
+    ...(portNo === undefined ? {} : { number: Number(portNo) }),
+    options: { ...options },
+  };
 }
 
 /** The schema says which numbers are allowed. */

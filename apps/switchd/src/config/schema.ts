@@ -55,6 +55,8 @@ export const configSchema = z
     pmdThreads: z.int().min(0).max(MAX_PMD_THREADS).default(0),
     /** CPUs to bind them to, in turn. */
     pmdCpus: z.array(z.int().min(0)).default([]),
+    /** VLAN tags of a packet that its flow can match; what is behind them counts as payload. Open vSwitch's default is 1. */
+    vlanLimit: z.union([z.literal(1), z.literal(2)]).default(2),
     datapaths: z.array(datapath).default([]),
     learning: learning.prefault({}),
   })

@@ -30,11 +30,14 @@ export function netdevDummyCommands(context: DpctlContext): ControlCommand[] {
       async run([name = '', ...args]) {
         const device = await find(name, 'no such dummy netdev');
         const { queue, rest } = takeQueue(args, device.capabilities.rxQueues);
-        // All are read before the first goes in: a bad one at the end leaves nothing half-done.
-        const packets = readPackets(rest);
         const { rxPackets: before = 0 } = await device.getStats();
-        const taken = device.injectMany(packets, queue);
-        await received(device, before + taken);
+        let taken = 0;
+        try {
+          // One after the other, as in Open vSwitch: a bad one at the end does not take back those in front of it.
+          for (const packet of readPackets(rest)) if (device.inject(packet, queue)) taken++;
+        } finally {
+          await received(device, before + taken);
+        }
         return { text: '', json: { taken } };
       },
     },
@@ -66,32 +69,33 @@ export function netdevDummyCommands(context: DpctlContext): ControlCommand[] {
   ];
 }
 
+/** As C's strtol reads it: the digits at the front, 0 when there are none. */
+const leadingNumber = (text: string): number => Number(/^\s*[+-]?\d+/.exec(text)?.[0] ?? 0);
+
 function takeQueue(args: readonly string[], queues: number): { queue: number; rest: readonly string[] } {
   if (args[0] !== '--qid') return { queue: 0, rest: args };
-  const queue = /^\d{1,5}$/.test(args[1] ?? '') ? Number(args[1]) : Number.NaN;
-  if (!(queue < queues)) throw new Error('bad rx queue id.');
+  const queue = leadingNumber(args[1] ?? '');
+  if (queue < 0 || queue >= queues) throw new Error('bad rx queue id.');
   return { queue, rest: args.slice(2) };
 }
 
 /** Each argument is a frame in hexadecimal or a flow that says what to compose, the latter perhaps with a length. */
-function readPackets(args: readonly string[]): Uint8Array[] {
-  const packets: Uint8Array[] = [];
+function* readPackets(args: readonly string[]): Generator<Uint8Array> {
   for (let at = 0; at < args.length; at++) {
     const text = args[at]!;
     const frame = fromHex(text);
     if (frame !== undefined) {
-      packets.push(frame);
+      yield frame;
       continue;
     }
     let length: number | undefined;
     if (args[at + 1] === '--len') {
-      length = /^\d{1,5}$/.test(args[at + 2] ?? '') ? Number(args[at + 2]) : 0;
+      length = leadingNumber(args[at + 2] ?? '');
       if (length < MIN_LENGTH) throw new Error('too small packet len');
       at += 2;
     }
-    packets.push(compose(text, length));
+    yield compose(text, length);
   }
-  return packets;
 }
 
 function fromHex(text: string): Uint8Array | undefined {

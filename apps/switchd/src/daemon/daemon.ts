@@ -7,6 +7,7 @@ import type { Config } from '../config/schema.js';
 import { builtinCommands } from '../control/builtin.js';
 import { Coverage, coverageCommands } from '../control/coverage.js';
 import { dpctlCommands } from '../control/dpctl.js';
+import { dpifDummyCommands } from '../control/dpif-dummy.js';
 import { fdbCommands } from '../control/fdb.js';
 import { featureCommands } from '../control/features.js';
 import { netdevDummyCommands } from '../control/netdev-dummy.js';
@@ -29,7 +30,7 @@ function registerDatapaths(
   dpifs: DpifRegistry,
   netdevs: NetdevRegistry,
   clock: Clock,
-  { dummy, pmdThreads, pmdCpus }: Config,
+  { dummy, pmdThreads, pmdCpus, vlanLimit }: Config,
   log: Logger,
 ): void {
   const threads = {
@@ -39,7 +40,7 @@ function registerDatapaths(
   };
   const portTypes = { internal: 'tap' };
   dpifs.register(
-    createUserspaceProvider({ type: 'netdev', netdevs, portTypes, clock: clock.now, ...threads }),
+    createUserspaceProvider({ type: 'netdev', netdevs, portTypes, clock: clock.now, vlanLimit, ...threads }),
   );
   if (!dummy) {
     const inMemory = { internal: 'dummy' };
@@ -49,6 +50,7 @@ function registerDatapaths(
         netdevs,
         portTypes: inMemory,
         clock: clock.now,
+        vlanLimit,
         ...threads,
       }),
     );
@@ -56,7 +58,7 @@ function registerDatapaths(
   }
   if (!netdevs.has('dummy')) netdevs.register(new DummyProvider());
   netdevs.register(new DummyProvider(DUMMY_INTERNAL));
-  dpifs.register(dummyDatapaths(netdevs, clock));
+  dpifs.register(dummyDatapaths(netdevs, clock, vlanLimit));
 }
 
 export interface DaemonInit {
@@ -120,7 +122,13 @@ export class Daemon {
       ...pmdCommands(context, mainThread(context)),
       ...coverageCommands(this.#coverage),
       ...vlogCommands(log),
-      ...(dummy ? [...timeCommands(clock), ...netdevDummyCommands(context)] : []),
+      ...(dummy
+        ? [
+            ...timeCommands(clock),
+            ...netdevDummyCommands(context),
+            ...dpifDummyCommands(context),
+          ]
+        : []),
     ]);
   }
 

@@ -12,13 +12,14 @@ import type { Clock } from './clock.js';
 export const DUMMY_INTERNAL = 'dummy-internal';
 
 /** The datapath type "dummy" on `clock`. "system" ports are interfaces of the machine, as in any other datapath. */
-export function dummyDatapaths(netdevs: NetdevRegistry, clock: Clock): DpifProvider {
+export function dummyDatapaths(netdevs: NetdevRegistry, clock: Clock, vlanLimit: 1 | 2): DpifProvider {
   const provider = createUserspaceProvider({
     type: 'dummy',
     netdevs,
     portTypes: { internal: DUMMY_INTERNAL },
     clock: clock.now,
     actionRules: 'openvswitch',
+    vlanLimit,
   });
   return {
     type: provider.type,

@@ -101,7 +101,20 @@ interface FilterField {
   /** Which bits of the target it is, and what `text` means there; undefined for a text that means nothing. */
   readonly bits: readonly number[];
   read(text: string): readonly number[] | undefined;
+  /** Open vSwitch's words for a text that means nothing; `name` is the field's first one. */
+  complain(text: string, name: string): string;
 }
+
+const WILDCARDS = 'wildcards not allowed here';
+const complainOfNumber =
+  (bits: number) =>
+  (text: string, name: string): string => {
+    if (unsigned(text, 0xffff_ffff) === undefined) return `${text}: bad syntax for ${name} value`;
+    const bytes = bits > 16 ? 4 : bits > 8 ? 2 : 1;
+    return `${text}: value too large for ${bytes}-byte field ${name}`;
+  };
+const complainOfAddress = (what: string) => (text: string) =>
+  text.includes('/') ? `${text}: ${WILDCARDS}` : `${text}: invalid ${what} address`;
 
 const bigEndian = (value: number, bytes: number): number[] =>
   Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * (bytes - 1 - i))) & 0xff);
@@ -125,35 +138,43 @@ function number(name: string, needs: Test = always, width = 0, shift = 0, fixed 
       const value = unsigned(text, max);
       return value === undefined ? undefined : bigEndian(value * 2 ** shift + fixed, target.bytes);
     },
+    complain: complainOfNumber(size),
   };
 }
 
-function address(
-  name: string,
-  needs: Test,
-  read: (text: string) => readonly number[] | undefined,
-): FilterField {
+function address(name: string, needs: Test, { read, what }: AddressKind): FilterField {
   const target = field(name);
-  return { target, needs, bits: new Array<number>(target.bytes).fill(0xff), read };
+  const bits = new Array<number>(target.bytes).fill(0xff);
+  return { target, needs, bits, read, complain: complainOfAddress(what) };
 }
 
-const mac = (text: string): number[] | undefined =>
+interface AddressKind {
+  readonly what: string;
+  read(text: string): readonly number[] | undefined;
+}
+
+const readMac = (text: string): number[] | undefined =>
   /^(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}$/i.test(text)
     ? text.split(':').map((byte) => Number.parseInt(byte, 16))
     : undefined;
-const ipv4 = (text: string): number[] | undefined => (isIPv4(text) ? text.split('.').map(Number) : undefined);
+const readIpv4 = (text: string): number[] | undefined =>
+  isIPv4(text) ? text.split('.').map(Number) : undefined;
 
-function ipv6(text: string): number[] | undefined {
+function readIpv6(text: string): number[] | undefined {
   if (!isIPv6(text) || text.includes('%')) return undefined;
   const groups = (part: string): number[] =>
     part === ''
       ? []
-      : part.split(':').flatMap((group) => ipv4(group) ?? bigEndian(Number.parseInt(group, 16), 2));
+      : part.split(':').flatMap((group) => readIpv4(group) ?? bigEndian(Number.parseInt(group, 16), 2));
   const [head = '', tail] = text.split('::');
   const front = groups(head);
   const back = tail === undefined ? [] : groups(tail);
   return [...front, ...new Array<number>(16 - front.length - back.length).fill(0), ...back];
 }
+
+const mac: AddressKind = { what: 'Ethernet', read: readMac };
+const ipv4: AddressKind = { what: 'IP', read: readIpv4 };
+const ipv6: AddressKind = { what: 'IPv6', read: readIpv6 };
 
 const FRAGMENTS: ReadonlyMap<string, number> = new Map([
   ['no', 0],
@@ -171,6 +192,7 @@ const vlan: FilterField = {
     if (vid === NO_VLAN) return [0, 0];
     return vid === undefined || vid > 0xfff ? undefined : bigEndian(vid | VLAN_PRESENT, 2);
   },
+  complain: complainOfNumber(16),
 };
 const pcp = number('vlan_tci', always, 3, 13, VLAN_PRESENT);
 const tos: FilterField = {
@@ -181,6 +203,7 @@ const tos: FilterField = {
     const value = unsigned(text, 0xff);
     return value === undefined || (value & 3) !== 0 ? undefined : [value];
   },
+  complain: complainOfNumber(8),
 };
 const frag: FilterField = {
   target: NW_FRAG,
@@ -190,63 +213,75 @@ const frag: FilterField = {
     const value = FRAGMENTS.get(text);
     return value === undefined ? undefined : [value];
   },
+  complain: (text) =>
+    text === 'yes' || text === 'not_later'
+      ? `${text}: ${WILDCARDS}`
+      : // Open vSwitch leaves the parenthesis open.
+        `${text}: unknown fragment type (valid types are "no", "yes", "first", "later", "not_later"`,
+};
+const inPort: FilterField = {
+  ...number('in_port'),
+  complain: (text) => `${text}: invalid or unknown port for in_port`,
 };
 
 const isIpv4 = isType(IPV4);
 const isIpv6 = isType(IPV6);
 
-const FILTER_FIELDS = new Map<string, FilterField>([
-  ['in_port', number('in_port')],
-  ['recirc_id', number('recirc_id')],
-  ['dp_hash', number('dp_hash')],
-  ['pkt_mark', number('skb_mark')],
-  ['ct_zone', number('ct_zone')],
-  ['ct_mark', number('ct_mark')],
-  ...aliases(address('dl_src', always, mac), 'dl_src', 'eth_src'),
-  ...aliases(address('dl_dst', always, mac), 'dl_dst', 'eth_dst'),
-  ...aliases(number('dl_type'), 'dl_type', 'eth_type'),
-  ...aliases(vlan, 'dl_vlan', 'vlan_vid'),
-  ...aliases(pcp, 'dl_vlan_pcp', 'vlan_pcp'),
-  ['vlan_tci', number('vlan_tci')],
-  ...aliases(address('nw_src', isIpv4, ipv4), 'nw_src', 'ip_src'),
-  ...aliases(address('nw_dst', isIpv4, ipv4), 'nw_dst', 'ip_dst'),
-  ['ipv6_src', address('ipv6_src', isIpv6, ipv6)],
-  ['ipv6_dst', address('ipv6_dst', isIpv6, ipv6)],
-  ['ipv6_label', number('ipv6_label', isIpv6, 20)],
-  ...aliases(number('nw_proto', ip), 'nw_proto', 'ip_proto'),
-  ['nw_tos', tos],
-  ['ip_dscp', number('nw_tos', ip, 6, 2)],
-  ...aliases(number('nw_tos', ip, 2), 'nw_ecn', 'ip_ecn'),
-  ['nw_ttl', number('nw_ttl', ip)],
-  ...aliases(frag, 'ip_frag', 'nw_frag'),
-  ...aliases(number('tp_src', transport(6)), 'tcp_src', 'tp_src'),
-  ...aliases(number('tp_dst', transport(6)), 'tcp_dst', 'tp_dst'),
-  ['tcp_flags', number('tcp_flags', transport(6), 12)],
-  ['udp_src', number('tp_src', transport(17))],
-  ['udp_dst', number('tp_dst', transport(17))],
-  ['sctp_src', number('tp_src', transport(132))],
-  ['sctp_dst', number('tp_dst', transport(132))],
-  ['icmp_type', number('tp_src', transport(1, isIpv4), 8)],
-  ['icmp_code', number('tp_dst', transport(1, isIpv4), 8)],
-  ['icmpv6_type', number('tp_src', icmp6, 8)],
-  ['icmpv6_code', number('tp_dst', icmp6, 8)],
-  ['nd_target', address('nd_target', neighbour(ND_SOLICIT, ND_ADVERT), ipv6)],
-  ['nd_sll', address('arp_sha', neighbour(ND_SOLICIT), mac)],
-  ['nd_tll', address('arp_tha', neighbour(ND_ADVERT), mac)],
-  ['arp_op', number('nw_proto', arp)],
-  ['arp_spa', address('nw_src', arp, ipv4)],
-  ['arp_tpa', address('nw_dst', arp, ipv4)],
-  ['arp_sha', address('arp_sha', arp, mac)],
-  ['arp_tha', address('arp_tha', arp, mac)],
-  ['mpls_label', number('mpls_lse0', mpls, 20, 12)],
-  ['mpls_tc', number('mpls_lse0', mpls, 3, 9)],
-  ['mpls_bos', number('mpls_lse0', mpls, 1, 8)],
-  ['mpls_ttl', number('mpls_lse0', mpls, 8)],
-]);
+/** Names, the one that Open vSwitch uses in messages first. */
+const ROWS: readonly (readonly [names: readonly string[], field: FilterField])[] = [
+  [['in_port'], inPort],
+  [['recirc_id'], number('recirc_id')],
+  [['dp_hash'], number('dp_hash')],
+  [['pkt_mark'], number('skb_mark')],
+  [['ct_zone'], number('ct_zone')],
+  [['ct_mark'], number('ct_mark')],
+  [['eth_src', 'dl_src'], address('dl_src', always, mac)],
+  [['eth_dst', 'dl_dst'], address('dl_dst', always, mac)],
+  [['eth_type', 'dl_type'], number('dl_type')],
+  [['dl_vlan'], vlan],
+  [['vlan_vid'], vlan],
+  [['dl_vlan_pcp'], pcp],
+  [['vlan_pcp'], pcp],
+  [['vlan_tci'], number('vlan_tci')],
+  [['ip_src', 'nw_src'], address('nw_src', isIpv4, ipv4)],
+  [['ip_dst', 'nw_dst'], address('nw_dst', isIpv4, ipv4)],
+  [['ipv6_src'], address('ipv6_src', isIpv6, ipv6)],
+  [['ipv6_dst'], address('ipv6_dst', isIpv6, ipv6)],
+  [['ipv6_label'], number('ipv6_label', isIpv6, 20)],
+  [['nw_proto', 'ip_proto'], number('nw_proto', ip)],
+  [['nw_tos'], tos],
+  [['ip_dscp'], number('nw_tos', ip, 6, 2)],
+  [['nw_ecn', 'ip_ecn'], number('nw_tos', ip, 2)],
+  [['nw_ttl'], number('nw_ttl', ip)],
+  [['ip_frag', 'nw_frag'], frag],
+  [['tcp_src', 'tp_src'], number('tp_src', transport(6))],
+  [['tcp_dst', 'tp_dst'], number('tp_dst', transport(6))],
+  [['tcp_flags'], number('tcp_flags', transport(6), 12)],
+  [['udp_src'], number('tp_src', transport(17))],
+  [['udp_dst'], number('tp_dst', transport(17))],
+  [['sctp_src'], number('tp_src', transport(132))],
+  [['sctp_dst'], number('tp_dst', transport(132))],
+  [['icmp_type'], number('tp_src', transport(1, isIpv4), 8)],
+  [['icmp_code'], number('tp_dst', transport(1, isIpv4), 8)],
+  [['icmpv6_type'], number('tp_src', icmp6, 8)],
+  [['icmpv6_code'], number('tp_dst', icmp6, 8)],
+  [['nd_target'], address('nd_target', neighbour(ND_SOLICIT, ND_ADVERT), ipv6)],
+  [['nd_sll'], address('arp_sha', neighbour(ND_SOLICIT), mac)],
+  [['nd_tll'], address('arp_tha', neighbour(ND_ADVERT), mac)],
+  [['arp_op'], number('nw_proto', arp)],
+  [['arp_spa'], address('nw_src', arp, ipv4)],
+  [['arp_tpa'], address('nw_dst', arp, ipv4)],
+  [['arp_sha'], address('arp_sha', arp, mac)],
+  [['arp_tha'], address('arp_tha', arp, mac)],
+  [['mpls_label'], number('mpls_lse0', mpls, 20, 12)],
+  [['mpls_tc'], number('mpls_lse0', mpls, 3, 9)],
+  [['mpls_bos'], number('mpls_lse0', mpls, 1, 8)],
+  [['mpls_ttl'], number('mpls_lse0', mpls, 8)],
+];
 
-function aliases(filterField: FilterField, ...names: string[]): [string, FilterField][] {
-  return names.map((name) => [name, filterField]);
-}
+const FILTER_FIELDS: ReadonlyMap<string, FilterField & { readonly name: string }> = new Map(
+  ROWS.flatMap(([names, row]) => names.map((name) => [name, { ...row, name: names[0]! }] as const)),
+);
 
 /** Whether a flow, as packed rows of its key and its mask, passes. */
 export type FlowFilter = (key: Int32Array, mask: Int32Array) => boolean;
@@ -291,7 +326,8 @@ function setField(
   if (wanted.isSet(target, bits)) throw new FilterError(`field ${name} set multiple times`);
   const port = target === IN_PORT ? portNumber(text) : undefined;
   const value = port === undefined ? found.read(text) : bigEndian(port, target.bytes);
-  if (value === undefined) throw new FilterError(`bad value for ${name} (${text} is not one)`);
+  if (value === undefined)
+    throw new FilterError(`bad value for ${name} (${found.complain(text, found.name)})`);
   // A vlan of 0xffff asks for packets without any tag: then all of the tag counts.
-  wanted.set(target, value, found === vlan && value[0] === 0 ? [0xff, 0xff] : bits);
+  wanted.set(target, value, found.read === vlan.read && value[0] === 0 ? [0xff, 0xff] : bits);
 }

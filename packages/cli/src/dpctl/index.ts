@@ -26,7 +26,7 @@ export {
   type DpctlSink,
 } from './command.js';
 export { quoteSyntaxError } from './flow-text.js';
-export { DuplicateOptionError, type InterfaceSpec, parseInterface } from './iface.js';
+export { type InterfaceSpec, parseInterface } from './iface.js';
 export { datapathNames, openNamed } from './open.js';
 export { type DatapathView, formatDatapath, type PortView } from './show.js';
 

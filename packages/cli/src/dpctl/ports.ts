@@ -2,7 +2,7 @@
 
 import { type Dpif, type NetdevRef, PORT_NONE, toDpifError } from '@etherloom/core';
 import { type DpctlCommand, type DpctlContext, Report } from './command.js';
-import { DuplicateOptionError, type InterfaceSpec, parseInterface } from './iface.js';
+import { type InterfaceSpec, parseInterface } from './iface.js';
 import { withDevice, withNamed } from './open.js';
 
 /** The type of a port that names none (dpif.h: the default netdev type). */
@@ -14,14 +14,23 @@ function atoi(text: string): number {
   return digits === undefined ? 0 : Number(BigInt.asUintN(32, BigInt(digits)));
 }
 
+/** Undefined, and reported, for a text without a name. Options that are given again are reported, and no more, as in Open vSwitch. */
 function parseReported(report: Report, text: string): InterfaceSpec | undefined {
-  try {
-    return parseInterface(text);
-  } catch (error) {
-    if (!(error instanceof DuplicateOptionError)) throw error;
-    report.fail(`${text.split(',', 1)[0]}: duplicate "${error.option}" option`, error.message);
+  const spec = parseInterface(text);
+  if (spec.name === '') {
+    report.fail(
+      `${text} is not a valid network device name`,
+      `"${text}" names no interface; write NAME[,type=T][,port_no=N][,option=value]...`,
+    );
     return undefined;
   }
+  for (const option of spec.duplicates) {
+    report.tolerate(
+      `duplicate "${option}" option`,
+      `"${text}" gives the option "${option}" twice, and the first value was taken; give it once`,
+    );
+  }
+  return spec;
 }
 
 /** Adds each interface to `dpif`; the numbers of those that worked, by name. */

@@ -64,10 +64,11 @@ export function parseRequest(text: string): UnixctlRequest {
   return { id, method, params };
 }
 
+/** Reads a reply. Open vSwitch leaves out the result of an error, where JSON-RPC 1.0 wants null. */
 export function parseReply(text: string): UnixctlReply {
   const { id, result, error } = parseObject(text);
-  if (id === undefined || result === undefined || error === undefined) {
-    throw new UnixctlProtocolError('a reply needs "id", "result" and "error"');
+  if (id === undefined || (result === undefined && error === undefined)) {
+    throw new UnixctlProtocolError('a reply needs an "id", and a "result" or an "error"');
   }
-  return { id, result, error };
+  return { id, result: result ?? null, error: error ?? null };
 }

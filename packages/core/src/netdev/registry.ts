@@ -68,8 +68,6 @@ export class NetdevRegistry {
    * reference, another type is EEXIST. Unknown types are EAFNOSUPPORT.
    */
   async open(name: string, type: string, config: NetdevConfig = {}): Promise<NetdevRef> {
-    const provider = this.#providers.get(type);
-    if (provider === undefined) throw this.#unknown(type);
     const existing = this.#open.get(name);
     if (existing !== undefined) {
       const open = await existing;
@@ -85,6 +83,8 @@ export class NetdevRegistry {
       }
       return this.#reference(name, open);
     }
+    const provider = this.#providers.get(type);
+    if (provider === undefined) throw this.#unknown(type);
     const pending = provider
       .open(name, config)
       .then((netdev): OpenNetdev => ({ netdev, provider, references: 0, closing: undefined }));

@@ -1,0 +1,60 @@
+/** One of the two daemons of a run: what a script may do with it. */
+
+import { UnixctlClient, UnixctlConnectionError, UnixctlServerError } from '@etherloom/cli';
+import type { Outcome } from '@etherloom/conformance';
+
+/** The daemon is gone or hangs, in the middle of a script. */
+export class PeerGoneError extends Error {
+  override readonly name = 'PeerGoneError';
+}
+
+export interface Peer {
+  /** Where files of scripts are, `@RT@` in its commands and answers. */
+  readonly directory: string;
+  /** Runs a command over the control socket, or by the real ovs-appctl. Rejects with a `PeerGoneError`. */
+  run(cmd: readonly string[], appctl: boolean): Promise<Outcome>;
+  /** The packets that `port` sent since the last call, in hexadecimal. */
+  transmitted(port: string): Promise<string[]>;
+  /** Back to the start state, whatever scripts made of it. */
+  reset(): Promise<void>;
+  /** Ends the daemon and removes what it left behind. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Milliseconds that a daemon may take for one command. */
+const TIMEOUT = 20_000;
+
+/**
+ * What ovs-appctl would print and return for `cmd`, without the price of a process. Each command has its own connection: Open
+ * vSwitch accepts one only when its main loop has come round, which is when packets that an earlier command injected are done.
+ */
+export async function transact(
+  socket: string,
+  [method = '', ...params]: readonly string[],
+): Promise<Outcome> {
+  try {
+    const client = await UnixctlClient.connect(socket);
+    try {
+      const result = await client.transact(method, params, TIMEOUT);
+      return { exit: 0, stdout: typeof result === 'string' ? result : '', stderr: '' };
+    } finally {
+      client.close();
+    }
+  } catch (error) {
+    if (error instanceof UnixctlServerError) {
+      return {
+        exit: 2,
+        stdout: '',
+        stderr: `${error.message}ovs-appctl: ${socket}: server returned an error\n`,
+      };
+    }
+    if (error instanceof UnixctlConnectionError) throw new PeerGoneError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** Runs `cmd`, which prepares a script and must work. */
+export async function prepare(peer: Pick<Peer, 'run'>, cmd: readonly string[]): Promise<void> {
+  const { exit, stderr } = await peer.run(cmd, false);
+  if (exit !== 0) throw new Error(`"${cmd.join(' ')}" failed: ${stderr.trim()}`);
+}

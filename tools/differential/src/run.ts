@@ -1,0 +1,176 @@
+/** A run: sessions, one script each, until enough steps are compared; what failed is shrunk and printed. */
+
+import { stepsOf } from '@etherloom/conformance';
+import fc from 'fast-check';
+import { EtherloomPeer } from './peers/etherloom.js';
+import { OpenVswitchPeer } from './peers/open-vswitch.js';
+import { commandsOf, FINAL_COMMANDS, scriptArbitrary } from './scripts/script.js';
+import { playSession, type SessionResult } from './session.js';
+
+export interface RunOptions {
+  readonly steps: number;
+  /** Of the first script; the others have the numbers that follow. */
+  readonly seed: number;
+  readonly minutes: number;
+  say(text: string): void;
+  readonly signal: AbortSignal;
+}
+
+export interface RunResult {
+  readonly steps: number;
+  readonly sessions: number;
+  readonly failed: number;
+  /** Number of sessions by rule that explains a difference in them. */
+  readonly rules: Readonly<Record<string, number>>;
+}
+
+const SEEDS_PER_LIMIT = 25;
+/** Milliseconds that shrinking one failing script may take. */
+const SHRINK_TIME = 60_000;
+/** Failing scripts after which a run gives up: they are rarely different mistakes. */
+const MAX_FAILED = 10;
+
+/** VLAN tags that the daemons parse: 1 and 2 by turns, a range of seeds each, since daemons are started for one of them. */
+const vlanLimit = (seed: number): number => 1 + (Math.floor(seed / SEEDS_PER_LIMIT) % 2);
+
+export class DifferentialRun {
+  readonly #options: RunOptions;
+  readonly #rules: Record<string, number> = {};
+  #steps = 0;
+  #sessions = 0;
+  #failed = 0;
+  #ends = 0;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+  }
+
+  async all(): Promise<RunResult> {
+    const { say, seed, minutes, steps, signal } = this.#options;
+    this.#ends = performance.now() + minutes * 60_000;
+    say(`differential: seed ${seed}, ${steps} steps, ${minutes} minutes at most`);
+    while (!this.#done()) await this.#turn(vlanLimit(seed + this.#sessions));
+    const rules = Object.entries(this.#rules).sort();
+    say(`${this.#steps} steps in ${this.#sessions} sessions, ${this.#failed} failed`);
+    if (rules.length > 0) say('sessions with known differences:');
+    for (const [rule, count] of rules) say(`  ${rule}: ${count}`);
+    if (signal.aborted) say('interrupted');
+    return { steps: this.#steps, sessions: this.#sessions, failed: this.#failed, rules: this.#rules };
+  }
+
+  #done(): boolean {
+    const { steps, signal } = this.#options;
+    return (
+      signal.aborted || this.#steps >= steps || this.#failed >= MAX_FAILED || performance.now() > this.#ends
+    );
+  }
+
+  async #turn(limit: number): Promise<void> {
+    const pair = await Pair.start(limit);
+    try {
+      for (;;) {
+        const seed = this.#options.seed + this.#sessions;
+        if (this.#done() || vlanLimit(seed) !== limit) break;
+        this.#sessions++;
+        await this.#session(pair, seed);
+      }
+    } finally {
+      await pair.stop();
+    }
+  }
+
+  async #session(pair: Pair, seed: number): Promise<void> {
+    let first: SessionResult | undefined;
+    let last: SessionResult | undefined;
+    const property = fc.asyncProperty(scriptArbitrary, async (script) => {
+      if (this.#options.signal.aborted) return true;
+      const result = await pair.play(commandsOf(script));
+      first ??= result;
+      if (result.unexplained.length === 0) return true;
+      last = result;
+      return false;
+    });
+    const { failed, numShrinks, errorInstance } = await fc.check(property, {
+      seed,
+      numRuns: 1,
+      unbiased: true,
+      interruptAfterTimeLimit: SHRINK_TIME,
+    });
+    if (first === undefined) {
+      if (errorInstance instanceof Error && !this.#options.signal.aborted) throw errorInstance;
+      return;
+    }
+    this.#steps += first.compared;
+    for (const rule of first.rules) this.#rules[rule] = (this.#rules[rule] ?? 0) + 1;
+    if (!failed) return;
+    this.#failed++;
+    this.#show(seed, numShrinks, last ?? first, errorInstance);
+  }
+
+  #show(seed: number, shrinks: number, { record, unexplained }: SessionResult, error: unknown): void {
+    const { say } = this.#options;
+    say(`FAILED: seed ${seed} ("--seed ${seed} --steps 1" repeats it), made shorter ${shrinks} times:`);
+    for (const [index, { cmd }] of stepsOf(record).entries()) {
+      const differences = unexplained.filter((difference) => difference.startsWith(`steps[${index}]`));
+      // Without the look at everything at the end, unless something shows there.
+      if (index < stepsOf(record).length - FINAL_COMMANDS.length || differences.length > 0) {
+        say(`  [${index}] ${cmd.map(quoted).join(' ')}`);
+      }
+      for (const difference of differences) say(essence(difference).replace(/^/gm, '      '));
+    }
+    if (unexplained.length === 0 && error instanceof Error) say(String(error.stack));
+  }
+}
+
+/** As one would type it. */
+const quoted = (word: string): string => (/^[\w@./=,:-]+$/.test(word) ? word : `'${word}'`);
+
+/** A difference of whole texts as the lines that differ. */
+function essence(difference: string): string {
+  const [, field = '', want = '', have = ''] = /^(.*)\n {2}want (.*)\n {2}have (.*)$/.exec(difference) ?? [];
+  if (!want.includes('\\n') && !have.includes('\\n')) return difference;
+  const [wanted, had] = [want, have].map((json) => String(JSON.parse(json)).split('\n'));
+  const only = (lines: string[] = [], others: string[] = []) =>
+    lines.filter((line) => !others.includes(line));
+  return [
+    field,
+    ...only(wanted, had).map((line) => `  want ${line}`),
+    ...only(had, wanted).map((line) => `  have ${line}`),
+  ].join('\n');
+}
+
+/** The two daemons of a turn. Open vSwitch is started again when a script ended it. */
+class Pair {
+  readonly #vlanLimit: number;
+  readonly #etherloom: EtherloomPeer;
+  #openVswitch: OpenVswitchPeer;
+
+  private constructor(vlanLimit: number, openVswitch: OpenVswitchPeer, etherloom: EtherloomPeer) {
+    this.#vlanLimit = vlanLimit;
+    this.#openVswitch = openVswitch;
+    this.#etherloom = etherloom;
+  }
+
+  static async start(vlanLimit: number): Promise<Pair> {
+    const openVswitch = await OpenVswitchPeer.start(vlanLimit);
+    try {
+      return new Pair(vlanLimit, openVswitch, await EtherloomPeer.start(vlanLimit));
+    } catch (error) {
+      await openVswitch.stop();
+      throw error;
+    }
+  }
+
+  async play(commands: readonly (readonly string[])[]): Promise<SessionResult> {
+    const result = await playSession(this.#openVswitch, this.#etherloom, commands, this.#vlanLimit);
+    if (result.died) {
+      await this.#openVswitch.stop();
+      this.#openVswitch = await OpenVswitchPeer.start(this.#vlanLimit);
+    }
+    return result;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#openVswitch.stop(), this.#etherloom.stop()]);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Where the Open vSwitch that is installed says something else than today's, whose texts Etherloom follows: differences of
+ * its age, not of ours. What it answers is brought up to date before it is compared, so that everything else in a text
+ * still counts.
+ */
+
+import type { Outcome } from '@etherloom/conformance';
+
+export interface VersionRule {
+  readonly id: string;
+  readonly why: string;
+  /** What today's release would have answered to `cmd`; `outcome` itself where it does not matter. */
+  update(cmd: readonly string[], outcome: Outcome): Outcome;
+}
+
+/** A rule about the text that a command prints. */
+const printed = (
+  id: string,
+  why: string,
+  command: string,
+  update: (text: string, cmd: readonly string[]) => string,
+): VersionRule => ({
+  id,
+  why,
+  update: (cmd, outcome) =>
+    cmd[0] === command ? { ...outcome, stdout: update(outcome.stdout, cmd) } : outcome,
+});
+
+/** Metadata that 3.1 prints in front of recirc_id, in its order. */
+const METADATA =
+  /(?<=^|ufid:\S+ )((?:(?:skb_priority|skb_mark|ct_state|ct_zone|ct_mark|ct_label|ct_tuple[46])\([^)]*\),)*)(recirc_id\([^)]*\),)((?:dp_hash\([^)]*\),)?)((?:in_port\([^)]*\),)?)/gm;
+
+function reordered(_all: string, before: string, recirc: string, hash: string, inPort: string): string {
+  const parts = before.match(/\w+\([^)]*\),/g) ?? [];
+  const priority = parts.filter((part) => part.startsWith('skb_priority'));
+  const rest = parts.filter((part) => !part.startsWith('skb_priority'));
+  return [recirc, hash, ...priority, inPort, ...rest].join('');
+}
+
+/** Texts of datapaths: all that is not indented begins one. */
+const sections = (text: string): string[] => text.split(/(?<=\n)(?=\S)/);
+
+/** Where the next group begins, which the tags of its packets head: not inside a key, not between two tags. */
+const GROUP = /(?<=[^\s,(_])(?=vlan\(|no vlan: )/g;
+
+export const OVS_3_1: readonly VersionRule[] = [
+  printed('show-upcalls', 'Today show -s has a line about the upcalls of a port.', 'dpctl/show', (text) =>
+    text.replaceAll(/^( {4}RX bytes:.*\n)/gm, '$1    UPCALL packets:? errors:?\n'),
+  ),
+  printed('metadata-order', 'Today recirc_id comes first.', 'dpctl/dump-flows', (text) =>
+    text.replaceAll(METADATA, reordered),
+  ),
+  printed(
+    'datapath-order',
+    'The order of datapaths means nothing; today it happens to be ours.',
+    'dpctl/show',
+    (text, cmd) => (cmd.some((word) => word.includes('@')) ? text : sections(text).sort().join('')),
+  ),
+  printed('datapath-order', 'See above.', 'dpctl/dump-dps', (text) => sections(text).sort().join('')),
+  printed(
+    'normalize-lines',
+    'Today each group of actions has its own line.',
+    'dpctl/normalize-actions',
+    (text) => text.replaceAll(/^(?=vlan\(|no vlan: ).*$/gm, (line) => line.replaceAll(GROUP, '\n')),
+  ),
+];
