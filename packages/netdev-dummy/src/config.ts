@@ -21,12 +21,15 @@ export interface DummyOptions {
   readonly rxPcap: string | undefined;
   readonly txPcap: string | undefined;
   readonly queues: number;
+  /** 0: none. */
+  readonly ifindex: number;
   readonly peer: string | undefined;
   readonly replay: { readonly path: string; readonly loops: number; readonly shared: boolean } | undefined;
 }
 
 const KNOWN = [
   'capture',
+  'ifindex',
   'mac',
   'mtu',
   'n_rxq',
@@ -46,6 +49,7 @@ const FIXED: readonly string[] = ['n_rxq', 'peer', 'replay', 'replay_loops', 're
 /** What the options are when they are not given, as text. */
 const DEFAULTS: NetdevConfig = {
   capture: String(DEFAULT_CAPTURE),
+  ifindex: '0',
   mtu: String(DEFAULT_MTU),
   n_rxq: '1',
   replay_loops: '1',
@@ -84,6 +88,7 @@ export function parseConfig(name: string, config: NetdevConfig): DummyOptions {
     capture: number(name, config, 'capture', 0, 1_000_000),
     rxPcap: pcap ?? rxPcap,
     txPcap: pcap ?? txPcap,
+    ifindex: number(name, config, 'ifindex', 0, 0x7fff_ffff),
     queues: number(name, config, 'n_rxq', 1, MAX_QUEUES),
     peer,
     replay: replay === undefined ? undefined : { path: replay, loops, shared },

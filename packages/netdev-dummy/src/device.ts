@@ -257,7 +257,7 @@ export class DummyNetdev implements Netdev {
   }
 
   async getIfindex(): Promise<number> {
-    return 0;
+    return this.#options.ifindex;
   }
 
   queueDescriptor(index: number): DummyQueueDescriptor {

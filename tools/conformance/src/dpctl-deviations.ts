@@ -1,5 +1,6 @@
 /** The deviations of dpctl sessions: what a step's difference must look like, or from which step on a session parts. */
 
+import { type InterfaceSpec, parseInterface } from '@etherloom/cli';
 import { extractFrame, LAYER_L4, LAYER_WORDS } from '@etherloom/core';
 import {
   KEY_ATTR,
@@ -101,6 +102,19 @@ export interface FlowRows {
   readonly bytes: string;
   readonly key: Int32Array;
   readonly mask: Int32Array;
+}
+
+/** Options of our dummy devices. */
+const DUMMY_OPTIONS: ReadonlySet<string> = new Set([
+  ...['capture', 'ifindex', 'mac', 'mtu', 'n_rxq', 'pcap', 'peer', 'replay', 'replay_loops', 'replay_shared'],
+  ...['rxq_pcap', 'tx_pcap', 'up'],
+]);
+
+/** The interfaces that a command adds or sets. */
+function interfacesOf(step: DpctlStep): InterfaceSpec[] {
+  const { name, args } = wordsOf(step);
+  if (!/^dpctl\/(?:add-if|set-if|add-dp)$/.test(name)) return [];
+  return args.slice(1).map(parseInterface);
 }
 
 /** The ports of the start state by name. */
@@ -225,10 +239,19 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
       return wanted !== undefined && wanted === had && want.length === have.length;
     },
   ),
-  about('key-error-wording', 'What is wrong with a key is said in our words.', ({ want, have }) => {
+  about('key-error-wording', 'What is wrong with a key is said in our words.', ({ want, have }, { cmd }) => {
+    // A packet that is to be composed: Open vSwitch answers the reason and the key, we the reason.
+    if (cmd[0] === 'netdev-dummy/receive')
+      return want.includes('; the flow key in error is: ') && have !== '';
     const [ours, theirs] = [KEY_ERROR.exec(have), KEY_ERROR.exec(want)];
     return ours !== null && theirs !== null && ours[1] === theirs[1];
   }),
+  about(
+    'negative-errno',
+    'Actions that run into each other are an invalid argument; Open vSwitch reports the length of the first as an errno.',
+    ({ want, have }) =>
+      want.replace(/\(Unknown error -\d+\)/, '(Invalid argument)') === have && want !== have,
+  ),
   about(
     'port-number-limit',
     'Port numbers end at 65,535, so a larger one is refused for that.',
@@ -242,6 +265,56 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     ({ want, have }) =>
       want.includes('failed to open network device (No such device)') &&
       want.replace('(No such device)', '(Invalid argument)') === have,
+  ),
+  about(
+    'tpid-byte-order',
+    'The TPID of a tag is printed as it is on the wire; Open vSwitch swaps its bytes.',
+    ({ want, have }) =>
+      want.includes('vlan(tpid=') &&
+      want.replaceAll(/(?<=vlan\(tpid=0x)(..)(..)/g, (_all, low, high) => `${high}${low}`) === have,
+  ),
+  about(
+    'options-shown',
+    'Ports are shown with all their options; the dummies of Open vSwitch keep most of theirs to themselves.',
+    ({ want, have }) => {
+      const [, ours = ''] = /^ {2}port \d+: .* \([^:)]*: (.*)\)$/.exec(have) ?? [];
+      const shared = ours.split(', ').filter((option) => option.startsWith('ifindex='));
+      const rest = shared.length === 0 ? ')' : `: ${shared.join(', ')})`;
+      return ours !== '' && have.replace(`: ${ours})`, rest) === want;
+    },
+  ),
+  since(
+    'down-is-down',
+    'A port that is down receives nothing; the dummies of Open vSwitch do not care.',
+    ({ cmd }) => cmd[0] === 'netdev-dummy/set-admin-state' && cmd.at(-1)?.toLowerCase() === 'down',
+  ),
+  since(
+    'unknown-datapath-refused',
+    'A command with a file does nothing when the datapath that it names is not there; Open vSwitch takes the only one.',
+    (step) => {
+      const { name, args } = wordsOf(step);
+      const [datapath = ''] = args;
+      return (
+        /^dpctl\/(?:add|mod|del)-flows$/.test(name) &&
+        args.length === 2 &&
+        succeeded(step) &&
+        !/^(?:dummy@)?ovs-dummy$/.test(datapath)
+      );
+    },
+  ),
+  since(
+    'internal-ports',
+    'Ports of type "internal" are there in every datapath (dpif.h); in Open vSwitch dpctl finds no such device.',
+    (step) =>
+      interfacesOf(step).some(({ type }) => type === 'internal') && says(step, 'failed (Invalid argument)'),
+  ),
+  since(
+    'unknown-options',
+    'An option that a device does not know is refused; the dummies of Open vSwitch take any.',
+    (step) =>
+      interfacesOf(step).some(({ name, options }) =>
+        Object.keys(options).some((option) => !DUMMY_OPTIONS.has(option) && !says(step, `${name}: failed`)),
+      ),
   ),
   since(
     'derived-ufid',

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { EtherloomPeer } from './peers/etherloom.js';
 import { OpenVswitchPeer } from './peers/open-vswitch.js';
 import { commandsOf, FINAL_COMMANDS, scriptArbitrary } from './scripts/script.js';
-import { playSession, type SessionResult } from './session.js';
+import { lives, playSession, type SessionResult } from './session.js';
 
 export interface RunOptions {
   readonly steps: number;
@@ -29,6 +29,7 @@ const SEEDS_PER_LIMIT = 25;
 const SHRINK_TIME = 60_000;
 /** Failing scripts after which a run gives up: they are rarely different mistakes. */
 const MAX_FAILED = 10;
+const UNEXPLAINED = 'differences that no rule explains';
 
 /** VLAN tags that the daemons parse: 1 and 2 by turns, a range of seeds each, since daemons are started for one of them. */
 const vlanLimit = (seed: number): number => 1 + (Math.floor(seed / SEEDS_PER_LIMIT) % 2);
@@ -66,7 +67,7 @@ export class DifferentialRun {
   }
 
   async #turn(limit: number): Promise<void> {
-    const pair = await Pair.start(limit);
+    const pair = await Pair.start(limit, this.#options.say);
     try {
       for (;;) {
         const seed = this.#options.seed + this.#sessions;
@@ -82,32 +83,33 @@ export class DifferentialRun {
   async #session(pair: Pair, seed: number): Promise<void> {
     let first: SessionResult | undefined;
     let last: SessionResult | undefined;
+    let shrinksUntil = Number.POSITIVE_INFINITY;
     const property = fc.asyncProperty(scriptArbitrary, async (script) => {
-      if (this.#options.signal.aborted) return true;
+      if (this.#options.signal.aborted || performance.now() > shrinksUntil) return;
       const result = await pair.play(commandsOf(script));
       first ??= result;
-      if (result.unexplained.length === 0) return true;
+      if (result.unexplained.length === 0) return;
+      shrinksUntil = Math.min(shrinksUntil, performance.now() + SHRINK_TIME);
       last = result;
-      return false;
+      throw new Error(UNEXPLAINED);
     });
     const { failed, numShrinks, errorInstance } = await fc.check(property, {
       seed,
       numRuns: 1,
       unbiased: true,
-      interruptAfterTimeLimit: SHRINK_TIME,
     });
-    if (first === undefined) {
-      if (errorInstance instanceof Error && !this.#options.signal.aborted) throw errorInstance;
-      return;
-    }
+    if (this.#options.signal.aborted) return;
+    // A script may fail by what it finds; a daemon that cannot be talked to is no finding of a script.
+    if (errorInstance instanceof Error && errorInstance.message !== UNEXPLAINED) throw errorInstance;
+    if (first === undefined) throw new Error(`seed ${seed} gave no script`);
     this.#steps += first.compared;
     for (const rule of first.rules) this.#rules[rule] = (this.#rules[rule] ?? 0) + 1;
     if (!failed) return;
     this.#failed++;
-    this.#show(seed, numShrinks, last ?? first, errorInstance);
+    this.#show(seed, numShrinks, last ?? first);
   }
 
-  #show(seed: number, shrinks: number, { record, unexplained }: SessionResult, error: unknown): void {
+  #show(seed: number, shrinks: number, { record, unexplained }: SessionResult): void {
     const { say } = this.#options;
     say(`FAILED: seed ${seed} ("--seed ${seed} --steps 1" repeats it), made shorter ${shrinks} times:`);
     for (const [index, { cmd }] of stepsOf(record).entries()) {
@@ -118,7 +120,6 @@ export class DifferentialRun {
       }
       for (const difference of differences) say(essence(difference).replace(/^/gm, '      '));
     }
-    if (unexplained.length === 0 && error instanceof Error) say(String(error.stack));
   }
 }
 
@@ -143,18 +144,25 @@ function essence(difference: string): string {
 class Pair {
   readonly #vlanLimit: number;
   readonly #etherloom: EtherloomPeer;
+  readonly #say: (text: string) => void;
   #openVswitch: OpenVswitchPeer;
 
-  private constructor(vlanLimit: number, openVswitch: OpenVswitchPeer, etherloom: EtherloomPeer) {
+  private constructor(
+    vlanLimit: number,
+    openVswitch: OpenVswitchPeer,
+    etherloom: EtherloomPeer,
+    say: (text: string) => void,
+  ) {
     this.#vlanLimit = vlanLimit;
+    this.#say = say;
     this.#openVswitch = openVswitch;
     this.#etherloom = etherloom;
   }
 
-  static async start(vlanLimit: number): Promise<Pair> {
+  static async start(vlanLimit: number, say: (text: string) => void): Promise<Pair> {
     const openVswitch = await OpenVswitchPeer.start(vlanLimit);
     try {
-      return new Pair(vlanLimit, openVswitch, await EtherloomPeer.start(vlanLimit));
+      return new Pair(vlanLimit, openVswitch, await EtherloomPeer.start(vlanLimit), say);
     } catch (error) {
       await openVswitch.stop();
       throw error;
@@ -162,12 +170,26 @@ class Pair {
   }
 
   async play(commands: readonly (readonly string[])[]): Promise<SessionResult> {
+    await Promise.all([this.#resetOpenVswitch(), this.#etherloom.reset()]);
     const result = await playSession(this.#openVswitch, this.#etherloom, commands, this.#vlanLimit);
-    if (result.died) {
-      await this.#openVswitch.stop();
-      this.#openVswitch = await OpenVswitchPeer.start(this.#vlanLimit);
-    }
+    if (result.died) await this.#restart();
     return result;
+  }
+
+  /** What a script did to its memory may end it only now. */
+  async #resetOpenVswitch(): Promise<void> {
+    try {
+      await this.#openVswitch.reset();
+    } catch (error) {
+      if (await lives(this.#openVswitch)) throw error;
+      await this.#restart();
+    }
+  }
+
+  async #restart(): Promise<void> {
+    this.#say(`Open vSwitch ended, and is started again; it said: ${this.#openVswitch.lastWords}`);
+    await this.#openVswitch.stop();
+    this.#openVswitch = await OpenVswitchPeer.start(this.#vlanLimit);
   }
 
   async stop(): Promise<void> {

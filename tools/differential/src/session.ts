@@ -10,7 +10,8 @@ import {
 } from '@etherloom/conformance';
 import type { Peer } from './peers/peer.js';
 import { PeerGoneError } from './peers/peer.js';
-import { OVS_3_1 } from './versions.js';
+import { OWN } from './scripts/ports.js';
+import { leakedSince, OVS_3_1 } from './versions.js';
 
 /** Every so many commands one goes through the real ovs-appctl, which takes about 15 ms. */
 const APPCTL_EVERY = 16;
@@ -29,26 +30,47 @@ export interface SessionResult {
   readonly died: boolean;
 }
 
+let sessions = 0;
+
+/** Letters for the names of this session's datapath and ports. */
+function ownLetters(): string {
+  const letter = (n: number): string => String.fromCharCode(97 + (n % 26));
+  const n = sessions++;
+  return `_${letter(n / 676)}${letter(n / 26)}${letter(n)}`;
+}
+
+/** `peer` as a session sees it: names are its own, and called by their plain names in answers and in `cmd`. */
+function ownNames(peer: Peer, letters: string): Pick<Peer, 'run'> {
+  const plain = (text: string): string => text.replaceAll(letters, '');
+  return {
+    async run(cmd, real) {
+      const words = substitute(cmd, peer.directory).map((word) => word.replaceAll(OWN, letters));
+      const { exit, stdout, stderr } = await peer.run(words, real);
+      return { exit, stdout: plain(stdout), stderr: plain(stderr) };
+    },
+  };
+}
+
 type Commands = readonly (readonly string[])[];
 
-/** Plays `commands` on both, from the start state. Rejects when ours is gone, or Open vSwitch while it is being reset. */
+/** Plays `commands` on both, which are in the start state. Rejects when ours is gone. */
 export async function playSession(
   openVswitch: Peer,
   etherloom: Peer,
   commands: Commands,
   vlanLimit: number,
 ): Promise<SessionResult> {
-  await Promise.all([openVswitch.reset(), etherloom.reset()]);
   const diff = new TranscriptDiff(commands);
   const steps: VectorRecord[] = [];
+  const letters = ownLetters();
   let died = false;
   for (const [index, cmd] of commands.entries()) {
     try {
-      steps.push(await playStep(openVswitch, etherloom, cmd, index, diff));
+      steps.push(await playStep(openVswitch, etherloom, cmd, index, diff, letters));
     } catch (error) {
       if (!(error instanceof PeerGoneError) || (await lives(openVswitch))) throw error;
       died = true;
-      steps.push({ cmd });
+      steps.push({ cmd: plainCommand(cmd) });
       break;
     }
   }
@@ -66,6 +88,7 @@ async function playStep(
   cmd: readonly string[],
   index: number,
   diff: TranscriptDiff,
+  letters: string,
 ): Promise<VectorRecord> {
   const [name, port = ''] = cmd;
   if (name === '@file') {
@@ -78,17 +101,18 @@ async function playStep(
     return { cmd, packets };
   }
   const real = index % APPCTL_EVERY === 0;
-  const [answered, have] = await Promise.all([
-    openVswitch.run(substitute(cmd, openVswitch.directory), real),
-    etherloom.run(substitute(cmd, etherloom.directory), real),
-  ]);
-  const want = OVS_3_1.reduce((outcome, rule) => rule.update(cmd, outcome), answered);
+  const [answered, have] = await Promise.all(
+    [openVswitch, etherloom].map((peer) => ownNames(peer, letters).run(cmd, real)),
+  );
+  const want = OVS_3_1.reduce((outcome, rule) => rule.update(cmd, outcome), answered!);
   const dump = name === 'dpctl/dump-flows';
-  diff.command(index, want, have, dump);
-  return { cmd, ...want, ...(dump ? { sorted: true } : {}) };
+  diff.command(index, want, have!, dump);
+  return { cmd: plainCommand(cmd), ...want, ...(dump ? { sorted: true } : {}) };
 }
 
-async function lives(peer: Peer): Promise<boolean> {
+const plainCommand = (cmd: readonly string[]): string[] => cmd.map((word) => word.replaceAll(OWN, ''));
+
+export async function lives(peer: Peer): Promise<boolean> {
   try {
     await peer.run(['version'], false);
     return true;
@@ -104,10 +128,12 @@ function sorted(
 ): Pick<SessionResult, 'differences' | 'unexplained' | 'rules'> {
   const rules = new Set<string>();
   const unexplained: string[] = [];
+  const leaked = leakedSince(differences);
   for (const difference of differences) {
-    const rule = explaining(record, difference);
+    const rule =
+      explaining(record, difference)?.id ?? (leaked(difference) ? 'ovs-3.1 leaked-devices' : undefined);
     if (rule === undefined) unexplained.push(difference);
-    else rules.add(rule.id);
+    else rules.add(rule);
   }
   return { differences, unexplained, rules: [...rules] };
 }

@@ -89,7 +89,7 @@ export class Daemon {
     { dpifs, netdevs, clock }: { dpifs: DpifRegistry; netdevs: NetdevRegistry; clock: Clock },
     init: DaemonInit,
   ) {
-    const { learning, dummy } = init.config;
+    const { learning, dummy, vlanLimit } = init.config;
     this.socket = runDir.socket;
     this.#runDir = runDir;
     this.#log = log.logger;
@@ -125,7 +125,7 @@ export class Daemon {
       ...(dummy
         ? [
             ...timeCommands(clock),
-            ...netdevDummyCommands(context),
+            ...netdevDummyCommands(context, vlanLimit),
             ...dpifDummyCommands(context),
           ]
         : []),

@@ -1,7 +1,8 @@
 /** Our switchd as a peer. */
 
+import { UnixctlClient } from '@etherloom/cli';
 import { appctl, DpctlSwitch, type Outcome, SWITCH_PORTS } from '@etherloom/conformance';
-import { type Peer, PeerGoneError, prepare, transact } from './peer.js';
+import { type Peer, PeerGoneError, prepare, transactOn } from './peer.js';
 
 const DATAPATH = 'dummy@ovs-dummy';
 const PORTS = SWITCH_PORTS.map(({ name, type, number }) => `${name},type=${type},port_no=${number}`);
@@ -9,12 +10,21 @@ const PORTS = SWITCH_PORTS.map(({ name, type, number }) => `${name},type=${type}
 export class EtherloomPeer implements Peer {
   readonly #daemon: DpctlSwitch;
 
-  private constructor(daemon: DpctlSwitch) {
+  readonly #client: UnixctlClient;
+
+  private constructor(daemon: DpctlSwitch, client: UnixctlClient) {
     this.#daemon = daemon;
+    this.#client = client;
   }
 
   static async start(vlanLimit: number): Promise<EtherloomPeer> {
-    return new EtherloomPeer(await DpctlSwitch.start(vlanLimit));
+    const daemon = await DpctlSwitch.start(vlanLimit);
+    try {
+      return new EtherloomPeer(daemon, await UnixctlClient.connect(daemon.socket));
+    } catch (error) {
+      await daemon.stop();
+      throw error;
+    }
   }
 
   get directory(): string {
@@ -23,7 +33,7 @@ export class EtherloomPeer implements Peer {
 
   async run(cmd: readonly string[], real: boolean): Promise<Outcome> {
     const { socket } = this.#daemon;
-    return this.#daemon.recorded(await (real ? appctl(socket, cmd) : transact(socket, cmd)));
+    return this.#daemon.recorded(await (real ? appctl(socket, cmd) : transactOn(this.#client, socket, cmd)));
   }
 
   async transmitted(port: string): Promise<string[]> {
@@ -39,6 +49,7 @@ export class EtherloomPeer implements Peer {
   }
 
   stop(): Promise<void> {
+    this.#client.close();
     return this.#daemon.stop();
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,6 +22,8 @@ const PATH = `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin:/sbin`;
 /** Milliseconds for a daemon to come up, and to end when asked. */
 const START_TIMEOUT = 10_000;
 const STOP_TIMEOUT = 5_000;
+const PCAP_HEADER = 24;
+const MAX_ERRORS = 1000;
 const RECORDED_TARGET = 'ovs-vswitchd';
 
 /** Without the bridge's own. */
@@ -42,9 +44,8 @@ export class OpenVswitchPeer implements Peer {
   readonly #socket = join(this.directory, 'ovs-vswitchd.ctl');
   readonly #database = `unix:${join(this.directory, 'db.sock')}`;
   readonly #children: ChildProcess[] = [];
-  /** Packets of each port's capture that were seen. */
-  readonly #seen = new Map<string, number>();
   #version = '';
+  #errors = '';
 
   /** Starts one whose datapaths parse `vlanLimit` tags, with time stopped. Rejects, with nothing left, when it does not come up. */
   static async start(vlanLimit: number): Promise<OpenVswitchPeer> {
@@ -63,12 +64,21 @@ export class OpenVswitchPeer implements Peer {
     return this.#version;
   }
 
+  /** What its daemon said last on standard error. */
+  get lastWords(): string {
+    return this.#errors.trim();
+  }
+
+  /**
+   * Each command has its own connection: Open vSwitch accepts one only when its main loop has come round, which is when it
+   * has taken a packet that an earlier command injected.
+   */
   async run(cmd: readonly string[], real: boolean): Promise<Outcome> {
     const { exit, stdout, stderr } = await (real ? appctl(this.#socket, cmd) : transact(this.#socket, cmd));
     if (real && exit !== 0 && /cannot connect to|transaction error/.test(stderr)) {
       throw new PeerGoneError(stderr.trim());
     }
-    if (cmd[0] === 'netdev-dummy/receive') await this.#turns(cmd.length);
+    if (cmd[0] === 'netdev-dummy/receive') await this.#turns(cmd.length - 2);
     return { exit, stdout: this.#recorded(stdout), stderr: this.#recorded(stderr) };
   }
 
@@ -76,9 +86,9 @@ export class OpenVswitchPeer implements Peer {
     const file = this.#pcap(port);
     if (!existsSync(file)) return [];
     const packets = readPcap(readFileSync(file), file);
-    const seen = this.#seen.get(port) ?? 0;
-    this.#seen.set(port, packets.length);
-    return packets.slice(seen).map(({ data }) => Buffer.from(data).toString('hex'));
+    // Open vSwitch appends to whatever is there.
+    truncateSync(file, PCAP_HEADER);
+    return packets.map(({ data }) => Buffer.from(data).toString('hex'));
   }
 
   async reset(): Promise<void> {
@@ -157,7 +167,7 @@ export class OpenVswitchPeer implements Peer {
 
   /** Lets the main loop come round often enough for `packets` to be received: it takes one of each port at a time. */
   async #turns(packets: number): Promise<void> {
-    for (let turn = 0; turn <= packets; turn++) await transact(this.#socket, ['version']);
+    for (let turn = 0; turn < packets; turn++) await transact(this.#socket, ['version']);
   }
 
   #recorded(text: string): string {
@@ -174,15 +184,15 @@ export class OpenVswitchPeer implements Peer {
 
   /** Starts a daemon and waits until it listens. It is no part of our process group: an interrupt is for us to handle. */
   async #daemon(program: string, socket: string, args: readonly string[]): Promise<void> {
-    const child = spawn(program, ['--no-chdir', '-vconsole:err', '-vsyslog:off', ...args], {
+    const child = spawn(program, ['--no-chdir', '-vconsole:emer', '-vsyslog:off', ...args], {
       env: this.#env(),
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
     });
     this.#children.push(child);
-    let errors = '';
+    this.#errors = '';
     child.stderr.on('data', (chunk: Buffer) => {
-      errors = `${errors}${chunk}`.slice(-4096);
+      this.#errors = `${this.#errors}${chunk}`.slice(-MAX_ERRORS);
     });
     let failed: Error | undefined;
     child.on('error', (error) => {
@@ -191,7 +201,7 @@ export class OpenVswitchPeer implements Peer {
     for (let waited = 0; !readdirSync(this.directory).includes(socket); waited += 10) {
       if (failed !== undefined) throw failed;
       if (child.exitCode !== null || waited > START_TIMEOUT) {
-        throw new Error(`${program} did not start: ${errors.trim()}`);
+        throw new Error(`${program} did not start: ${this.lastWords}`);
       }
       await sleep(10);
     }

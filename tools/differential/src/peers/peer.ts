@@ -24,22 +24,31 @@ export interface Peer {
 /** Milliseconds that a daemon may take for one command. */
 const TIMEOUT = 20_000;
 
-/**
- * What ovs-appctl would print and return for `cmd`, without the price of a process. Each command has its own connection: Open
- * vSwitch accepts one only when its main loop has come round, which is when packets that an earlier command injected are done.
- */
-export async function transact(
+/** {@link transactOn} a connection of its own. */
+export async function transact(socket: string, cmd: readonly string[]): Promise<Outcome> {
+  let client: UnixctlClient;
+  try {
+    client = await UnixctlClient.connect(socket);
+  } catch (error) {
+    if (error instanceof UnixctlConnectionError) throw new PeerGoneError(error.message, { cause: error });
+    throw error;
+  }
+  try {
+    return await transactOn(client, socket, cmd);
+  } finally {
+    client.close();
+  }
+}
+
+/** What ovs-appctl would print and return for `cmd`, without the price of a process. */
+export async function transactOn(
+  client: UnixctlClient,
   socket: string,
   [method = '', ...params]: readonly string[],
 ): Promise<Outcome> {
   try {
-    const client = await UnixctlClient.connect(socket);
-    try {
-      const result = await client.transact(method, params, TIMEOUT);
-      return { exit: 0, stdout: typeof result === 'string' ? result : '', stderr: '' };
-    } finally {
-      client.close();
-    }
+    const result = await client.transact(method, params, TIMEOUT);
+    return { exit: 0, stdout: typeof result === 'string' ? result : '', stderr: '' };
   } catch (error) {
     if (error instanceof UnixctlServerError) {
       return {
