@@ -14,6 +14,8 @@ import {
   DROP_FLOW,
   DROP_RECIRC_DEPTH,
   DROP_TX_NOT_ETHERNET,
+  EXTENSION_CONTINUE,
+  EXTENSION_DELIVERED,
   type ExecuteHost,
   extractFrame,
   type FlowCounters,
@@ -29,7 +31,7 @@ import {
   type TupleSearch,
   tcpFlagsOf,
 } from '@etherloom/core';
-import { KEY_WORDS, W_IN_PORT, W_PACKET_TYPE, W_RECIRC_ID } from '@etherloom/odp-codec';
+import { ACTION_ATTR, KEY_WORDS, W_IN_PORT, W_PACKET_TYPE, W_RECIRC_ID } from '@etherloom/odp-codec';
 import type { Output } from './output.hot.js';
 import type { Port } from './port.hot.js';
 
@@ -81,6 +83,10 @@ const FLOW_DROP = DROP_FLOW;
 const RECIRC_DEPTH = DROP_RECIRC_DEPTH;
 const NOT_ETHERNET = DROP_TX_NOT_ETHERNET;
 const ACTION_UNSUPPORTED = DROP_ACTION_UNSUPPORTED;
+const METER = ACTION_ATTR.METER;
+const LB_OUTPUT = ACTION_ATTR.LB_OUTPUT;
+const CONTINUE = EXTENSION_CONTINUE;
+const DELIVERED = EXTENSION_DELIVERED;
 const UNFINISHED = OFFLOAD_UNFINISHED;
 
 export class Pipeline implements ExecuteHost {
@@ -244,8 +250,16 @@ export class Pipeline implements ExecuteHost {
     this.#passBase = passBase;
   }
 
-  extension(): number {
-    return ACTION_UNSUPPORTED;
+  /**
+   * There are no meters and no bonds here. What a meter that does not exist does to packets is nothing; what goes to such a
+   * bond is lost, and no other copy with it (Linux and Open vSwitch).
+   */
+  extension(_packet: PacketState, program: ActionProgram, index: number): number {
+    const { type } = program.extensions[index]!;
+    if (type === METER) return CONTINUE;
+    if (type !== LB_OUTPUT) return ACTION_UNSUPPORTED;
+    this.#drops[ACTION_UNSUPPORTED]! += 1;
+    return DELIVERED;
   }
 
   drop(_packet: PacketState, reason: number): void {

@@ -247,6 +247,11 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     return ours !== null && theirs !== null && ours[1] === theirs[1];
   }),
   about(
+    'short-length-explained',
+    'A length that is too short for its headers is refused with a reason, which Open vSwitch keeps to itself.',
+    ({ want, have }, { cmd }) => cmd.includes('--len') && have !== want && have.endsWith(`\n${want}`),
+  ),
+  about(
     'negative-errno',
     'Actions that run into each other are an invalid argument; Open vSwitch reports the length of the first as an errno.',
     ({ want, have }) =>
@@ -320,7 +325,9 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     'derived-ufid',
     'A flow is known by its key (dpif.h), so its UFID follows from the key and cannot be chosen.',
     (step) =>
-      /^dpctl\/(add|mod|get|del)-flow$/.test(step.cmd[0] ?? '') && step.cmd.some((word) => UFID.test(word)),
+      /^dpctl\/(add|mod|get|del)-flow$/.test(step.cmd[0] ?? '') &&
+      succeeded(step) &&
+      step.cmd.some((word) => UFID.test(word)),
   ),
   since(
     'overlap-refused',

@@ -1,11 +1,12 @@
-/** A run: sessions, one script each, until enough steps are compared; what failed is shrunk and printed. */
+/** A run: sessions, one script each, until enough steps are compared; what failed is made short and printed. */
 
 import { stepsOf } from '@etherloom/conformance';
 import fc from 'fast-check';
 import { EtherloomPeer } from './peers/etherloom.js';
 import { OpenVswitchPeer } from './peers/open-vswitch.js';
-import { commandsOf, FINAL_COMMANDS, scriptArbitrary } from './scripts/script.js';
+import { commandsOf, scriptArbitrary } from './scripts/script.js';
 import { lives, playSession, type SessionResult } from './session.js';
+import { shorten } from './shorten.js';
 
 export interface RunOptions {
   readonly steps: number;
@@ -25,11 +26,10 @@ export interface RunResult {
 }
 
 const SEEDS_PER_LIMIT = 25;
-/** Milliseconds that shrinking one failing script may take. */
-const SHRINK_TIME = 60_000;
+/** Milliseconds that may be spent on making one failing script shorter. */
+const SHORTEN_TIME = 60_000;
 /** Failing scripts after which a run gives up: they are rarely different mistakes. */
 const MAX_FAILED = 10;
-const UNEXPLAINED = 'differences that no rule explains';
 
 /** VLAN tags that the daemons parse: 1 and 2 by turns, a range of seeds each, since daemons are started for one of them. */
 const vlanLimit = (seed: number): number => 1 + (Math.floor(seed / SEEDS_PER_LIMIT) % 2);
@@ -81,44 +81,29 @@ export class DifferentialRun {
   }
 
   async #session(pair: Pair, seed: number): Promise<void> {
-    let first: SessionResult | undefined;
-    let last: SessionResult | undefined;
-    let shrinksUntil = Number.POSITIVE_INFINITY;
-    const property = fc.asyncProperty(scriptArbitrary, async (script) => {
-      if (this.#options.signal.aborted || performance.now() > shrinksUntil) return;
-      const result = await pair.play(commandsOf(script));
-      first ??= result;
-      if (result.unexplained.length === 0) return;
-      shrinksUntil = Math.min(shrinksUntil, performance.now() + SHRINK_TIME);
-      last = result;
-      throw new Error(UNEXPLAINED);
-    });
-    const { failed, numShrinks, errorInstance } = await fc.check(property, {
-      seed,
-      numRuns: 1,
-      unbiased: true,
-    });
-    if (this.#options.signal.aborted) return;
-    // A script may fail by what it finds; a daemon that cannot be talked to is no finding of a script.
-    if (errorInstance instanceof Error && errorInstance.message !== UNEXPLAINED) throw errorInstance;
-    if (first === undefined) throw new Error(`seed ${seed} gave no script`);
-    this.#steps += first.compared;
-    for (const rule of first.rules) this.#rules[rule] = (this.#rules[rule] ?? 0) + 1;
-    if (!failed) return;
+    const [script] = fc.sample(scriptArbitrary, { seed, numRuns: 1 });
+    if (script === undefined) throw new Error(`seed ${seed} gives no script`);
+    const commands = commandsOf(script);
+    const result = await pair.play(commands);
+    this.#steps += result.compared;
+    for (const rule of result.rules) this.#rules[rule] = (this.#rules[rule] ?? 0) + 1;
+    if (result.unexplained.length === 0) return;
     this.#failed++;
-    this.#show(seed, numShrinks, last ?? first);
+    const until = performance.now() + SHORTEN_TIME;
+    const enough = (): boolean => performance.now() > until || this.#options.signal.aborted;
+    this.#show(seed, await shorten(commands, result, (shorter) => pair.play(shorter), enough));
   }
 
-  #show(seed: number, shrinks: number, { record, unexplained }: SessionResult): void {
+  #show(seed: number, { record, unexplained }: SessionResult): void {
     const { say } = this.#options;
-    say(`FAILED: seed ${seed} ("--seed ${seed} --steps 1" repeats it), made shorter ${shrinks} times:`);
-    for (const [index, { cmd }] of stepsOf(record).entries()) {
-      const differences = unexplained.filter((difference) => difference.startsWith(`steps[${index}]`));
-      // Without the look at everything at the end, unless something shows there.
-      if (index < stepsOf(record).length - FINAL_COMMANDS.length || differences.length > 0) {
-        say(`  [${index}] ${cmd.map(quoted).join(' ')}`);
-      }
-      for (const difference of differences) say(essence(difference).replace(/^/gm, '      '));
+    say(`FAILED: seed ${seed} ("--seed ${seed} --steps 1" plays it again); what is left of it:`);
+    const at = (index: number): string[] =>
+      unexplained.filter((difference) => difference.startsWith(`steps[${index}]`));
+    const steps = stepsOf(record);
+    const last = steps.findLastIndex((_, index) => at(index).length > 0);
+    for (const [index, { cmd }] of steps.slice(0, last + 1).entries()) {
+      say(`  [${index}] ${cmd.map(quoted).join(' ')}`);
+      for (const difference of at(index)) say(essence(difference).replace(/^/gm, '      '));
     }
   }
 }

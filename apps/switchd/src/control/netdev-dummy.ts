@@ -15,8 +15,7 @@ const MIN_HEX = 14;
 /** Turns of the event loop that an injected packet may take until the datapath has dealt with it. */
 const MAX_TURNS = 100;
 
-/** `vlanLimit`: VLAN tags of a flow that is to be composed; further ones make no tag. */
-export function netdevDummyCommands(context: DpctlContext, vlanLimit: number): ControlCommand[] {
+export function netdevDummyCommands(context: DpctlContext): ControlCommand[] {
   const find = async (name: string, unknown: string): Promise<DummyNetdev> => {
     const netdev = await context.netdevs.find(name);
     if (netdev instanceof DummyNetdev) return netdev;
@@ -35,7 +34,8 @@ export function netdevDummyCommands(context: DpctlContext, vlanLimit: number): C
         let taken = 0;
         try {
           // One after the other, as in Open vSwitch: a bad one at the end does not take back those in front of it.
-          for (const packet of readPackets(rest, vlanLimit)) if (device.inject(packet, queue)) taken++;
+          for (const packet of readPackets(rest, context.vlanLimit))
+            if (device.inject(packet, queue)) taken++;
         } finally {
           await received(device, before + taken);
         }
@@ -81,7 +81,7 @@ function takeQueue(args: readonly string[], queues: number): { queue: number; re
 }
 
 /** Each argument is a frame in hexadecimal or a flow that says what to compose, the latter perhaps with a length. */
-function* readPackets(args: readonly string[], vlanLimit: number): Generator<Uint8Array> {
+function* readPackets(args: readonly string[], vlanLimit: number | undefined): Generator<Uint8Array> {
   for (let at = 0; at < args.length; at++) {
     const text = args[at]!;
     const frame = fromHex(text);
@@ -105,7 +105,7 @@ function fromHex(text: string): Uint8Array | undefined {
   return Uint8Array.from(Buffer.from(digits, 'hex'));
 }
 
-function compose(text: string, length: number | undefined, vlanLimit: number): Uint8Array {
+function compose(text: string, length: number | undefined, vlanLimit: number | undefined): Uint8Array {
   const words = new Int32Array(KEY_WORDS);
   let key: Uint8Array;
   try {

@@ -102,7 +102,7 @@ export class Daemon {
       defaultClient: dummy ? 'none' : 'learning',
     });
     this.#control = new ControlServer(this.#log);
-    const context = { dpifs, netdevs };
+    const context = { dpifs, netdevs, vlanLimit };
     this.#coverage = new Coverage({
       context,
       own: () => ({ unixctl_received: this.#control.received, unixctl_replied: this.#control.replied }),
@@ -123,11 +123,7 @@ export class Daemon {
       ...coverageCommands(this.#coverage),
       ...vlogCommands(log),
       ...(dummy
-        ? [
-            ...timeCommands(clock),
-            ...netdevDummyCommands(context, vlanLimit),
-            ...dpifDummyCommands(context),
-          ]
+        ? [...timeCommands(clock), ...netdevDummyCommands(context), ...dpifDummyCommands(context)]
         : []),
     ]);
   }

@@ -5,6 +5,8 @@ import type { JsonValue } from '../unixctl/protocol.js';
 
 /** What commands work on: nothing but the two contracts, so that they run beside a datapath or over a remote provider. */
 export interface DpctlContext {
+  /** VLAN tags that the datapaths match, 1 or 2; default 2. */
+  readonly vlanLimit?: number;
   readonly dpifs: DpifRegistry;
   readonly netdevs: NetdevRegistry;
 }

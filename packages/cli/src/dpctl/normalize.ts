@@ -67,9 +67,9 @@ const normalizeActions: DpctlCommand = {
   usage: 'actions',
   minArgs: 2,
   maxArgs: Number.POSITIVE_INFINITY,
-  async run(_context, args, options) {
+  async run({ vlanLimit }, args, options) {
     const report = new Report();
-    const groups = normalize(report, args[0]!, args[1]!, options.verbosity > 0);
+    const groups = normalize(report, args[0]!, args[1]!, { verbose: options.verbosity > 0, vlanLimit });
     return report.result({ groups });
   },
 };
@@ -86,7 +86,12 @@ function readActions(report: Report, text: string): Uint8Array | undefined {
 }
 
 /** Prints a line per combination of tags under which `actionsText` does something to packets of the flow. */
-function normalize(report: Report, flowText: string, actionsText: string, verbose: boolean): string[] {
+function normalize(
+  report: Report,
+  flowText: string,
+  actionsText: string,
+  { verbose, vlanLimit }: { verbose: boolean; vlanLimit: number | undefined },
+): string[] {
   let key: Uint8Array;
   try {
     key = parseFlowKeyExact(flowText);
@@ -101,7 +106,7 @@ function normalize(report: Report, flowText: string, actionsText: string, verbos
   const keyText = formatFlowKey(key, undefined, { verbose });
   report.print(`input flow: ${keyText}\n`);
   const words = new Int32Array(KEY_WORDS);
-  const { fitness, message } = keyToFlow(key, words);
+  const { fitness, message } = keyToFlow(key, words, 0, vlanLimit);
   if (fitness !== 'perfect') {
     const reason =
       message === undefined ? 'reason unknown' : `${message}; the flow key in error is: ${keyText}`;

@@ -1,4 +1,4 @@
-/** A run of small numbers that decides how something is spelled: zero is always the plainest way, so scripts shrink to it. */
+/** A run of small numbers that decides how something is spelled; zero is always the plainest way. */
 
 import fc from 'fast-check';
 
