@@ -39,14 +39,21 @@ function takeSelection(args: readonly string[]): { selection: Selection; rest: r
   return { selection, rest: args.slice(0, end) };
 }
 
-/** Whether there can be flows of the selected types and thread; undefined, and reported, for a type that does not exist. */
+/** Whether there can be flows of the selected types and thread; undefined, and reported, for a type or a thread that cannot be. */
 function selectsOurs(report: Report, { type, pmd }: Selection): boolean | undefined {
   const types = type === undefined ? ['all'] : type.split(',');
   const unknown = types.find((one) => !TYPES.includes(one));
   if (unknown !== undefined) {
     report.fail(
-      `Failed to parse type (${type})`,
+      `Failed to parse type (${type}) (Invalid argument)`,
       `"type=${type}" names the unknown type "${unknown}"; the types are ${TYPES.join(', ')}`,
+    );
+    return undefined;
+  }
+  if (pmd !== undefined && !/^[+-]?\d+/.test(pmd)) {
+    report.fail(
+      `Failed to parse pmd (${pmd}) (Invalid argument)`,
+      `"pmd=${pmd}" names no thread; write the number of its processor, or -1 for the main thread`,
     );
     return undefined;
   }
