@@ -85,6 +85,7 @@ const NOT_ETHERNET = DROP_TX_NOT_ETHERNET;
 const ACTION_UNSUPPORTED = DROP_ACTION_UNSUPPORTED;
 const METER = ACTION_ATTR.METER;
 const LB_OUTPUT = ACTION_ATTR.LB_OUTPUT;
+const TUNNEL_POP = ACTION_ATTR.TUNNEL_POP;
 const CONTINUE = EXTENSION_CONTINUE;
 const DELIVERED = EXTENSION_DELIVERED;
 const UNFINISHED = OFFLOAD_UNFINISHED;
@@ -251,13 +252,13 @@ export class Pipeline implements ExecuteHost {
   }
 
   /**
-   * There are no meters and no bonds here. What a meter that does not exist does to packets is nothing; what goes to such a
-   * bond is lost, and no other copy with it (Linux and Open vSwitch).
+   * There are no meters, bonds and tunnel ports here. What a meter that does not exist does to packets is nothing; what goes
+   * to such a bond, or comes from such a port, is lost, and no other copy with it (Linux and Open vSwitch).
    */
   extension(_packet: PacketState, program: ActionProgram, index: number): number {
     const { type } = program.extensions[index]!;
     if (type === METER) return CONTINUE;
-    if (type !== LB_OUTPUT) return ACTION_UNSUPPORTED;
+    if (type !== LB_OUTPUT && type !== TUNNEL_POP) return ACTION_UNSUPPORTED;
     this.#drops[ACTION_UNSUPPORTED]! += 1;
     return DELIVERED;
   }

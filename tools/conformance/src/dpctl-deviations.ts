@@ -306,6 +306,13 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     },
   ),
   since(
+    'no-connection-tracking',
+    'There is no connection tracking: packets that meet a ct action are dropped and counted.',
+    (step) =>
+      /^dpctl\/(?:ct-|(?:dump|flush)-conntrack|ipf-)/.test(step.cmd[0] ?? '') ||
+      /\bct\b/.test(putOf(step)?.actions ?? ''),
+  ),
+  since(
     'internal-ports',
     'Ports of type "internal" are there in every datapath (dpif.h); in Open vSwitch dpctl finds no such device.',
     (step) =>

@@ -10,7 +10,7 @@ const output = fc.constantFrom('1', '2', '3', '4', '100', '77');
 /** On packets of any kind: both sides must leave alone what the packet does not have. */
 const SETS = [
   'set(eth(src=00:00:00:00:00:77))',
-  'set(eth(dst=00:00:00:00:00:88/ff:ff:ff:00:00:00))',
+  'set(eth(dst=00:00:88:00:00:00/ff:ff:ff:00:00:00))',
   'set(eth(src=00:00:00:00:00:77,dst=00:00:00:00:00:88))',
   'set(ipv4(src=1.1.1.1))',
   'set(ipv4(dst=2.2.2.2,ttl=5))',
@@ -60,6 +60,7 @@ const SIMPLE = [
   'push_nsh(mdtype=2,np=1,spi=5,si=6,md2=0x10000041)',
   'pop_nsh()',
   'lb_output(1)',
+  'tnl_pop(4)',
   'drop',
 ] as const;
 

@@ -37,7 +37,6 @@ const option = fc.constantFrom(
   ',n_rxq=2',
   ',foo=1',
   ',type=dummy',
-  ',ifindex=',
   ',pcap=@RT@/d1.pcap',
   ',',
 );
