@@ -1,192 +1,25 @@
 /** The deviations of dpctl sessions: what a step's difference must look like, or from which step on a session parts. */
 
-import { type InterfaceSpec, parseInterface } from '@etherloom/cli';
-import { extractFrame, LAYER_L4, LAYER_WORDS } from '@etherloom/core';
-import {
-  KEY_ATTR,
-  KEY_WORDS,
-  keyToFlow,
-  MAX_VLANS,
-  maskToFlow,
-  NlReader,
-  OdpError,
-  parseActions,
-  parseFlowKey,
-  W_TYPE_FRAG_PROTO,
-} from '@etherloom/odp-codec';
+import { KEY_ATTR, parseActions, parseFlowKey } from '@etherloom/odp-codec';
 import type { Deviation } from './deviations.js';
-import type { VectorRecord } from './record.js';
-import { type DpctlStep, stepsOf } from './transcript.js';
-
-const FILE = 'dpctl.jsonl';
-
-/** A difference taken apart: where it is and, for lines and packets, what was wanted there and what is. */
-interface Parts {
-  readonly step: number;
-  readonly want: string;
-  readonly have: string;
-}
-
-function partsOf(difference: string): Parts | undefined {
-  const [, step] = /^steps\[(\d+)\]/.exec(difference) ?? [];
-  if (step === undefined) return undefined;
-  const [, want = '', have = ''] = /\n {2}want (.*)\n {2}have (.*)$/.exec(difference) ?? [];
-  return { step: Number(step), want: textOf(want), have: textOf(have) };
-}
-
-function textOf(json: string): string {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'string' ? value : '';
-  } catch {
-    return '';
-  }
-}
-
-/** A rule about one difference, whatever else the session holds. */
-function about(
-  id: string,
-  why: string,
-  explains: (parts: Parts, step: DpctlStep, record: VectorRecord) => boolean,
-) {
-  return rule(id, why, (parts, record) => {
-    const step = stepsOf(record)[parts.step];
-    return step !== undefined && explains(parts, step, record);
-  });
-}
-
-/** A rule about a step after which the two flow tables, or their statistics, are not the same any more. */
-function since(id: string, why: string, parts: (step: DpctlStep, before: readonly DpctlStep[]) => boolean) {
-  return rule(id, why, ({ step }, record) => {
-    const steps = stepsOf(record);
-    const first = steps.findIndex((one, index) => parts(one, steps.slice(0, index)));
-    return first >= 0 && step >= first;
-  });
-}
-
-function rule(id: string, why: string, explains: (parts: Parts, record: VectorRecord) => boolean): Deviation {
-  return {
-    id,
-    why,
-    explains(file, record, difference) {
-      const parts = file === FILE ? partsOf(difference) : undefined;
-      return parts !== undefined && explains(parts, record);
-    },
-  };
-}
-
-// --- what a step says
-
-const succeeded = ({ record }: DpctlStep): boolean => record.exit === 0;
-const says = ({ record }: DpctlStep, text: string): boolean =>
-  `${String(record.stdout ?? '')}${String(record.stderr ?? '')}`.includes(text);
-
-/** A command without its options, and with its datapath when it names one. */
-function wordsOf({ cmd }: DpctlStep): { name: string; options: string[]; args: string[] } {
-  const [name = '', ...rest] = cmd;
-  const options = rest.filter((word) => word.startsWith('-'));
-  return { name, options, args: rest.filter((word) => !word.startsWith('-')) };
-}
-
-/** The flow of add-flow and mod-flow, the only argument but one at the end. */
-function putOf(step: DpctlStep): { flow: string; actions: string; datapath: string } | undefined {
-  const { name, args } = wordsOf(step);
-  if (name !== 'dpctl/add-flow' && name !== 'dpctl/mod-flow') return undefined;
-  const [flow, actions] = args.slice(-2);
-  if (flow === undefined || actions === undefined || args.length > 3) return undefined;
-  return { flow, actions, datapath: args.length === 3 ? args[0]! : '' };
-}
-
-/** A flow text as the datapath sees it. `bytes` are those of its key, in hexadecimal. */
-export interface FlowRows {
-  readonly bytes: string;
-  readonly key: Int32Array;
-  readonly mask: Int32Array;
-}
-
-/** Options of our dummy devices. */
-const DUMMY_OPTIONS: ReadonlySet<string> = new Set([
-  ...['capture', 'ifindex', 'mac', 'mtu', 'n_rxq', 'pcap', 'peer', 'replay', 'replay_loops', 'replay_shared'],
-  ...['rxq_pcap', 'tx_pcap', 'up'],
-]);
-
-/** The interfaces that a command adds or sets. */
-function interfacesOf(step: DpctlStep): InterfaceSpec[] {
-  const { name, args } = wordsOf(step);
-  if (!/^dpctl\/(?:add-if|set-if|add-dp)$/.test(name)) return [];
-  return args.slice(1).map(parseInterface);
-}
-
-/** The ports of the start state by name. */
-export const START_PORTS = new Map([
-  ['ovs-dummy', 0],
-  ...[1, 2, 3, 4].map((portNo): [string, number] => [`p${portNo}`, portNo]),
-  ['br0', 100],
-]);
-const named = { portNumber: (name: string) => START_PORTS.get(name) };
-
-/** Undefined for a text that cannot be read. */
-export function flowRows(text: string): FlowRows | undefined {
-  try {
-    const parsed = parseFlowKey(text, named);
-    const key = new Int32Array(KEY_WORDS);
-    const mask = new Int32Array(KEY_WORDS);
-    keyToFlow(parsed.key, key);
-    maskToFlow(parsed.mask, key, mask);
-    return { bytes: Buffer.from(parsed.key).toString('hex'), key, mask };
-  } catch (error) {
-    if (error instanceof OdpError) return undefined;
-    throw error;
-  }
-}
-
-/** Whether one packet could match both: their keys agree on all bits that both masks hold. */
-export const rowsOverlap = (a: FlowRows, b: FlowRows): boolean =>
-  a.key.every((word, i) => ((word ^ b.key[i]!) & a.mask[i]! & b.mask[i]!) === 0);
-
-/** Flows that Open vSwitch's table holds after `steps`, by the bytes of their keys, as its dpctl knows them. */
-function tableAfter(steps: readonly DpctlStep[]): FlowRows[] {
-  const table = new Map<string, FlowRows>();
-  for (const step of steps) {
-    if (!succeeded(step)) continue;
-    const { name, args } = wordsOf(step);
-    const put = putOf(step);
-    if (name === 'dpctl/add-flow' && put !== undefined) {
-      const rows = flowRows(put.flow);
-      if (rows !== undefined) table.set(rows.bytes, rows);
-    } else if (name === 'dpctl/del-flow') {
-      table.delete(flowRows(args.at(-1) ?? '')?.bytes ?? '');
-    } else if (name === 'dpctl/del-flows') {
-      table.clear();
-    }
-  }
-  return [...table.values()];
-}
-
-function hasAttribute(text: string, type: number): boolean {
-  try {
-    const reader = new NlReader(parseFlowKey(text, named).key);
-    while (reader.next()) if (reader.type === type) return true;
-    return false;
-  } catch (error) {
-    if (error instanceof OdpError) return true;
-    throw error;
-  }
-}
-
-/** Whether we read a text that Open vSwitch's parser refuses. Its action lists know no port names. */
-function readsMore(read: (strict: boolean) => unknown): boolean {
-  const reads = (strict: boolean): boolean => {
-    try {
-      read(strict);
-      return true;
-    } catch (error) {
-      if (error instanceof OdpError) return false;
-      throw error;
-    }
-  };
-  return reads(false) && !reads(true);
-}
+import { beforePayload, udpHeader } from './dpctl-packets.js';
+import { about, since } from './dpctl-rule.js';
+import {
+  DUMMY_OPTIONS,
+  flowRows,
+  hasAttribute,
+  interfacesOf,
+  named,
+  putOf,
+  readsMore,
+  rowsOverlap,
+  START_PORTS,
+  says,
+  succeeded,
+  tableAfter,
+  wordsOf,
+} from './dpctl-steps.js';
+import { stepsOf } from './transcript.js';
 
 const LOOKUPS = /^ {2}lookups: hit:(\d+) missed:(\d+) lost:(\d+)$/;
 
@@ -200,17 +33,6 @@ const KEY_ERROR = /odp_flow_key_to_flow failed \(.*(; the flow key in error is: 
 /** What ovs-appctl says after whatever the daemon said. */
 const REFUSED = 'ovs-appctl: ovs-vswitchd: server returned an error\n';
 const MAX_PORT_NUMBER = 65_534;
-/** IPv4 and a fragment with an offset: `eth_type << 8 | nw_frag`. */
-const LATER_IPV4 = 0x0800_03;
-
-/** The bytes in front of the payload of a later IPv4 fragment; undefined for any other packet. */
-function beforePayload(hex: string): string | undefined {
-  const packet = Uint8Array.from(Buffer.from(hex, 'hex'));
-  const words = new Int32Array(KEY_WORDS);
-  const layers = new Int32Array(LAYER_WORDS);
-  extractFrame(new DataView(packet.buffer), 0, packet.length, 0, MAX_VLANS, words, 0, layers, 0);
-  return words[W_TYPE_FRAG_PROTO]! >>> 8 === LATER_IPV4 ? hex.slice(0, layers[LAYER_L4]! * 2) : undefined;
-}
 
 export const DPCTL_DEVIATIONS: readonly Deviation[] = [
   about(
@@ -231,7 +53,11 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
   about(
     'tcp-flags-of-tcp-only',
     'The TCP flags of a flow that is not TCP are 0 (dpif.h), not the type of an ND option.',
-    ({ want, have }) => want.includes('),nd(') && want.replace(/, flags:[^,]+/, '') === have,
+    // Options of types 1 and 2, the addresses, look as FIN and SYN do.
+    ({ want, have }) =>
+      want.includes('eth_type(0x86dd)') &&
+      !/\bproto=6[,)]/.test(want) &&
+      want.replace(/, flags:[SF]+(?=,)/, '') === have,
   ),
   about(
     'later-fragment-rewrite',
@@ -239,6 +65,20 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     ({ want, have }) => {
       const [wanted, had] = [beforePayload(want), beforePayload(have)];
       return wanted !== undefined && wanted === had && want.length === have.length;
+    },
+  ),
+  about(
+    'filled-udp-length',
+    'A composed packet that is filled up to a length has the length of its UDP datagram; Open vSwitch adds the filling twice.',
+    ({ want, have }) => {
+      const udp = udpHeader(have);
+      return (
+        udp !== undefined &&
+        want.length === have.length &&
+        want.slice(0, udp + 8) === have.slice(0, udp + 8) &&
+        want.slice(udp + 16) === have.slice(udp + 16) &&
+        Number.parseInt(want.slice(udp + 8, udp + 12), 16) > (want.length - udp) / 2
+      );
     },
   ),
   about('key-error-wording', 'What is wrong with a key is said in our words.', ({ want, have }, { cmd }) => {
@@ -368,11 +208,14 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     'reads-what-is-printed',
     'Everything that a dump prints can be read again, port names in actions among it.',
     (step) => {
+      if (succeeded(step)) return false;
+      const { name, args } = wordsOf(step);
       const put = putOf(step);
-      if (put === undefined || succeeded(step)) return false;
+      const key = name === 'dpctl/del-flow' ? args.at(-1) : put?.flow;
       return (
-        readsMore((strict) => parseActions(put.actions, strict ? { strict } : named)) ||
-        readsMore((strict) => parseFlowKey(put.flow, { ...named, strict }))
+        (put !== undefined &&
+          readsMore((strict) => parseActions(put.actions, strict ? { strict } : named))) ||
+        (key !== undefined && readsMore((strict) => parseFlowKey(key, { ...named, strict })))
       );
     },
   ),
@@ -390,8 +233,20 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     'A flow without in_port is refused, also when its key is empty.',
     (step) => {
       const put = putOf(step);
+      const looked = succeeded(step) || says(step, 'updating flow table (No such file or directory)');
+      return put !== undefined && looked && !hasAttribute(put.flow.replace(UFID, ''), KEY_ATTR.IN_PORT);
+    },
+  ),
+  since(
+    'trunc-is-for-one-output',
+    'trunc holds for the next output (Linux); in Open vSwitch it goes on holding when the port is not there.',
+    (step) => {
+      const { actions = '' } = putOf(step) ?? {};
+      const outputs = actions.split(/[^\w.]+/).filter((word) => /^\d+$/.test(word));
       return (
-        put !== undefined && succeeded(step) && !hasAttribute(put.flow.replace(UFID, ''), KEY_ATTR.IN_PORT)
+        succeeded(step) &&
+        actions.includes('trunc(') &&
+        outputs.some((portNo) => ![...START_PORTS.values()].includes(Number(portNo)))
       );
     },
   ),

@@ -11,7 +11,7 @@ import {
 import type { Peer } from './peers/peer.js';
 import { PeerGoneError } from './peers/peer.js';
 import { OWN } from './scripts/ports.js';
-import { leakedSince, OVS_3_1 } from './versions.js';
+import { leakedSince, OVS_3_1, OVS_3_1_SINCE } from './versions.js';
 
 /** Every so many commands one goes through the real ovs-appctl, which takes about 15 ms. */
 const APPCTL_EVERY = 16;
@@ -139,4 +139,4 @@ function sorted(
 }
 
 const explaining = (record: VectorRecord, difference: string): Deviation | undefined =>
-  DPCTL_DEVIATIONS.find((rule) => rule.explains('dpctl.jsonl', record, difference));
+  [...DPCTL_DEVIATIONS, ...OVS_3_1_SINCE].find((rule) => rule.explains('dpctl.jsonl', record, difference));

@@ -4,7 +4,15 @@
  * still counts.
  */
 
-import type { Outcome } from '@etherloom/conformance';
+import {
+  type Deviation,
+  flowRows,
+  type Outcome,
+  putOf,
+  since,
+  succeeded,
+  tableAfter,
+} from '@etherloom/conformance';
 
 export interface VersionRule {
   readonly id: string;
@@ -62,6 +70,20 @@ export const OVS_3_1: readonly VersionRule[] = [
     'Today each group of actions has its own line.',
     'dpctl/normalize-actions',
     (text) => text.replaceAll(/^(?=vlan\(|no vlan: ).*$/gm, (line) => line.replaceAll(GROUP, '\n')),
+  ),
+];
+
+/** Differences of its age that are no matter of texts: as deviations, each from one step on. */
+export const OVS_3_1_SINCE: readonly Deviation[] = [
+  since(
+    'ovs-3.1 modify-by-lookup',
+    'mod-flow changes whatever flow the key matches; today it wants the very key, as we do.',
+    (step, before) => {
+      const put = putOf(step);
+      const rows = step.cmd[0] === 'dpctl/mod-flow' && succeeded(step) && put && flowRows(put.flow);
+      if (!rows) return false;
+      return tableAfter(before).every(({ bytes }) => bytes !== rows.bytes);
+    },
   ),
 ];
 

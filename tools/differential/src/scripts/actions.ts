@@ -57,7 +57,7 @@ const SIMPLE = [
   'meter(1)',
   'push_nsh(mdtype=1,np=3,spi=5,si=6)',
   'push_nsh(mdtype=1,np=3,ttl=10,spi=0x123,si=255,c1=0x1,c2=0x2,c3=0x3,c4=0x4)',
-  'push_nsh(mdtype=2,np=1,spi=5,si=6,md2=0x10000041)',
+  'push_nsh(flags=0,ttl=63,mdtype=2,np=4,spi=0x2,si=1,md2=0x10000a041234)',
   'pop_nsh()',
   'lb_output(1)',
   'tnl_pop(4)',

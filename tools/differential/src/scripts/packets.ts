@@ -16,16 +16,16 @@ export function packetHex(traffic: Traffic, choices: Choices): string {
 }
 
 function damaged(packet: Uint8Array, choices: Choices): Uint8Array {
-  switch (choices.below(12)) {
-    case 8:
+  switch (choices.below(20)) {
+    case 16:
       return packet.subarray(0, Math.max(MIN_LENGTH, packet.length - choices.below(packet.length)));
-    case 9: {
+    case 17: {
       const longer = new Uint8Array(packet.length + choices.below(1400));
       longer.set(packet);
       return longer;
     }
-    case 10:
-    case 11: {
+    case 18:
+    case 19: {
       const copy = packet.slice();
       for (let bytes = 1 + choices.below(3); bytes > 0; bytes--) {
         copy[choices.below(copy.length)] = choices.below(256);

@@ -15,6 +15,7 @@ import { flowText, packetText, type Traffic, trafficArbitrary } from './traffic.
 const DP = 'dummy@ovs-dummy';
 const PORTS = ['p1', 'p2', 'p3', 'p4'];
 const MAX_STEPS = 60;
+const MAX_KINDS = 4;
 /** Put into scripts and their files for flows that Open vSwitch takes though they overlap another: everything behind differs. */
 const OVERLAPS_ONE_IN = 60;
 
@@ -37,6 +38,8 @@ type Step =
 
 export interface Script {
   readonly traffic: readonly Traffic[];
+  /** What is done with the packets of each kind on port 1 at first. */
+  readonly actions: readonly string[];
   readonly steps: readonly Step[];
 }
 
@@ -49,11 +52,11 @@ const command = (cmd: fc.Arbitrary<readonly string[]>): fc.Arbitrary<Step> =>
   cmd.map((words): Step => ({ do: 'command', cmd: words }));
 
 const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 20, arbitrary: put('add') },
-  { weight: 5, arbitrary: put('modify') },
+  { weight: 28, arbitrary: put('add') },
+  { weight: 10, arbitrary: put('modify') },
   { weight: 2, arbitrary: put('file') },
   { weight: 5, arbitrary: other('delete') },
-  { weight: 22, arbitrary: other('receive') },
+  { weight: 45, arbitrary: other('receive') },
   { weight: 10, arbitrary: other('dump') },
   { weight: 2, arbitrary: other('get') },
   { weight: 3, arbitrary: other('normalize') },
@@ -80,7 +83,8 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
 );
 
 export const scriptArbitrary: fc.Arbitrary<Script> = fc.record({
-  traffic: fc.array(trafficArbitrary, { minLength: 1, maxLength: 4 }),
+  traffic: fc.array(trafficArbitrary, { minLength: 1, maxLength: MAX_KINDS }),
+  actions: fc.array(actionsArbitrary, { minLength: MAX_KINDS, maxLength: MAX_KINDS }),
   steps: fc.array(stepArbitrary, { minLength: 1, maxLength: MAX_STEPS, size: 'max' }),
 });
 
@@ -95,7 +99,10 @@ export const FINAL_COMMANDS: readonly (readonly string[])[] = [
 /** The commands of a script, with {@link FINAL_COMMANDS} at the end. */
 export function commandsOf(script: Script): readonly (readonly string[])[] {
   const writer = new Writer(script.traffic);
-  const commands = script.steps.flatMap((step) => writer.write(step));
+  const first = script.traffic.map((_, traffic): Step => {
+    return { do: 'add', traffic, actions: script.actions[traffic]!, how: [0] };
+  });
+  const commands = [...first, ...script.steps].flatMap((step) => writer.write(step));
   return [...commands, ...FINAL_COMMANDS];
 }
 
@@ -119,7 +126,7 @@ class Writer {
       case 'add': {
         const flow = this.#newFlow(traffic, choices);
         if (flow === undefined) return [];
-        const dp = choices.oneIn(4) ? [] : [DP];
+        const dp = choices.oneIn(6) ? [] : [DP];
         const option = dp.length === 0 && choices.oneIn(8) ? ['--may-create'] : [];
         const statistics = dp.length === 0 && choices.oneIn(5) ? ['-s'] : [];
         return [['dpctl/add-flow', ...option, ...statistics, ...dp, flow, step.actions]];
@@ -167,7 +174,7 @@ class Writer {
 
   /** The text of a flow that can be there together with the others; undefined when this one cannot. */
   #newFlow(traffic: Traffic, choices: Choices): string | undefined {
-    const port = choices.of([1, 1, 1, 1, 1, 2, 3]);
+    const port = choices.of([1, 1, 1, 1, 1, 1, 1, 2, 3]);
     const recirc = choices.oneIn(12) ? `recirc_id(${choices.of(['0x1', '0x2', '1'])}),` : '';
     const flow = recirc + flowText(traffic, `in_port(${choices.oneIn(15) ? `p${port}` : port})`, choices);
     const rows = flowRows(flow);
@@ -213,7 +220,7 @@ class Writer {
 }
 
 function receive(traffic: Traffic, choices: Choices): readonly string[] {
-  const port = choices.of(['p1', 'p1', 'p1', 'p1', 'p2', 'p3', 'br0']);
+  const port = choices.of(['p1', 'p1', 'p1', 'p1', 'p1', 'p1', 'p1', 'p2', 'p3', 'br0']);
   const packets: string[] = [];
   for (let count = 1 + choices.of([0, 0, 0, 1, 2]); count > 0; count--) {
     if (choices.oneIn(2)) packets.push(packetHex(traffic, choices));

@@ -12,8 +12,8 @@ export interface Member {
   readonly value: string;
   readonly masked: readonly string[];
   readonly other: string;
-  /** Attributes behind depend on it: a flow that leaves it out cannot have them. */
-  readonly decides?: boolean;
+  /** `next`: attributes behind it depend on it, so flows have both or neither. `kept`: flows cannot do without it. */
+  readonly decides?: 'next' | 'kept';
 }
 
 export interface Attribute {
@@ -41,12 +41,12 @@ const member = (name: string, value: string, masked: readonly string[], other: s
   masked: masked.map((mask) => `${value}/${mask}`),
   other,
 });
-const deciding = (name: string, value: string, other: string): Member => ({
+const deciding = (name: string, value: string, other: string, decides: 'next' | 'kept'): Member => ({
   name,
   value,
   masked: [],
   other,
-  decides: true,
+  decides,
 });
 const number = (name: string, value: number, max: number): Member =>
   member(name, String(value), ['0', `0x${max.toString(16)}`, `0x${(max >> 1).toString(16)}`], `${max}`);
@@ -66,14 +66,14 @@ const tag: fc.Arbitrary<Tag> = fc.record({
   pcp: fc.constantFrom(0, 3, 7),
 });
 const tags = fc.oneof(
-  { weight: 6, arbitrary: fc.constant<readonly Tag[]>([]) },
-  { weight: 2, arbitrary: tag.map((one): readonly Tag[] => [one]) },
+  { weight: 12, arbitrary: fc.constant<readonly Tag[]>([]) },
+  { weight: 4, arbitrary: tag.map((one): readonly Tag[] => [one]) },
   { weight: 1, arbitrary: fc.tuple(tag, tag) },
 );
 
 const type = (ethertype: string): Attribute => ({
   name: 'eth_type',
-  members: [deciding('', ethertype, '0x88cc')],
+  members: [deciding('', ethertype, '0x88cc', 'kept')],
 });
 
 const ipv4Address = fc.constantFrom('10.0.0.1', '10.0.0.2', '192.168.1.3', '224.0.0.1');
@@ -112,7 +112,7 @@ const icmp = (name: string, types: readonly number[]): fc.Arbitrary<readonly Att
   fc.tuple(fc.constantFrom(...types), fc.constantFrom(0, 1)).map(([icmpType, code]) => [
     {
       name,
-      members: [{ ...number('type', icmpType, 0xff), decides: true }, number('code', code, 0xff)],
+      members: [number('type', icmpType, 0xff), number('code', code, 0xff)],
     },
   ]);
 
@@ -141,7 +141,7 @@ const neighbour = fc
       [
         {
           name: 'icmpv6',
-          members: [deciding('type', String(kind), '128'), deciding('code', '0', '1')],
+          members: [deciding('type', String(kind), '128', 'next'), deciding('code', '0', '1', 'next')],
         },
         {
           name: 'nd',
@@ -174,10 +174,10 @@ const ipv4 = fc
       members: [
         member('src', src, ['255.255.0.0', '255.255.255.255', '0.0.0.1'], '172.16.0.9'),
         member('dst', dst, ['255.0.0.0', '255.255.255.0'], '172.16.0.9'),
-        deciding('proto', String(proto), '253'),
+        deciding('proto', String(proto), '253', 'next'),
         member('tos', String(tos), ['0x3', '0xfc'], '0x44'),
         member('ttl', String(ttl), ['0x80'], '77'),
-        deciding('frag', frag, frag === 'no' ? 'first' : 'no'),
+        deciding('frag', frag, frag === 'no' ? 'first' : 'no', 'kept'),
       ],
     },
     ...(frag === 'later' ? [] : transport),
@@ -208,10 +208,10 @@ const ipv6 = fc
           member('src', src, ['ffff::', '::ffff', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'], '2001:db8::99'),
           member('dst', dst, ['ffff:ffff::'], '2001:db8::99'),
           member('label', String(label), ['0xf', '0xfffff'], '0x77'),
-          deciding('proto', String(proto), '253'),
+          deciding('proto', String(proto), '253', 'next'),
           member('tclass', String(tclass), ['0x3'], '0x44'),
           member('hlimit', String(hlimit), ['0x80'], '77'),
-          deciding('frag', frag, frag === 'no' ? 'first' : 'no'),
+          deciding('frag', frag, frag === 'no' ? 'first' : 'no', 'kept'),
         ],
       },
       ...(frag === 'later' ? [] : transport),
@@ -250,7 +250,7 @@ const mpls = fc
         member('label', String(label), ['0xff', '0xfffff'], '77'),
         member('tc', String(tc), ['0x1', '0x0'], '6'),
         member('ttl', String(ttl), ['0x80', '0x0'], '77'),
-        member('bos', String(bos), ['0x1'], bos === 1 ? '0' : '1'),
+        deciding('bos', String(bos), bos === 1 ? '0' : '1', 'kept'),
       ],
     },
   ]);
@@ -280,27 +280,29 @@ export function packetText(traffic: Traffic, inPort: number): string {
 
 /** The text of a flow that matches the packet, unless `choices` make it one that does not, or is no flow at all. */
 export function flowText(traffic: Traffic, inPort: string, choices: Choices): string {
-  const spelled: string[] = [];
-  const strict = !choices.oneIn(8);
-  for (const { name, members } of traffic.inner) {
-    const texts = members.map((one) => memberText(one, strict, choices));
-    spelled.push(`${name}(${texts.filter((text) => text !== '').join(',')})`);
-    // What hangs on this one goes with it, sometimes.
-    const decided = members.every(({ decides, value }, i) => !decides || (texts[i] ?? '').endsWith(value));
-    if ((!decided && strict) || choices.oneIn(6)) break;
-  }
-  if (choices.oneIn(40)) spelled.pop();
-  const { members } = traffic.ethernet;
-  const eth = choices.oneIn(30)
+  const strict = !choices.oneIn(12);
+  const { inner } = traffic;
+  // An Ethertype alone is a flow only where nothing else is known of such packets.
+  const least = strict ? Math.min(2, inner.length) : 1;
+  const depth = inner.length - choices.of([0, 0, 0, 1, 2]);
+  const attributes = inner.slice(0, Math.max(depth, least));
+  const spelled = attributes.map(({ name, members }, at) => {
+    const last = at === attributes.length - 1 && attributes.length < inner.length;
+    const texts = members.map((one) =>
+      strict && last && one.decides === 'next' ? '' : memberText(one, strict, choices),
+    );
+    return `${name}(${texts.filter((text) => text !== '').join(',')})`;
+  });
+  const eth = choices.oneIn(40)
     ? ''
-    : `eth(${members
+    : `eth(${traffic.ethernet.members
         .map((one) => memberText(one, strict, choices))
         .filter((text) => text !== '')
         .join(',')})`;
-  const meta = choices.below(12);
-  const ports = meta === 11 ? `skb_mark(${choices.of(['0', '0x5', '0x5/0xff'])}),${inPort}` : inPort;
-  const prefix = choices.oneIn(3) ? `recirc_id(0),${ports}` : ports;
-  return join(traffic, prefix, eth, spelled, (one) => tagText(one, choices.of(['', '', '', '0xf', 'vid'])));
+  const mark = choices.oneIn(12) ? `skb_mark(${choices.of(['0', '0x5', '0x5/0xff'])}),` : '';
+  const prefix = choices.oneIn(3) ? 'recirc_id(0),' : '';
+  const mask = (): string => choices.of(['', '', '', '0xf', 'vid']);
+  return join(traffic, `${prefix}${mark}${inPort}`, eth, spelled, (one) => tagText(one, mask()));
 }
 
 function memberText(
@@ -310,11 +312,11 @@ function memberText(
 ): string {
   const choice = choices.below(10);
   const set = (text: string): string => (name === '' ? text : `${name}=${text}`);
-  if (decides && (strict || choice < 8)) return choice === 9 && !strict ? set(other) : set(value);
+  if (decides !== undefined && (strict || choice < 8)) return set(value);
   if (choice < 4) return name === '' ? value : '';
   if (choice < 7) return set(value);
   if (choice < 9) return masked.length === 0 ? set(value) : set(choices.of(masked));
-  return choices.oneIn(3) ? set(other) : set(value);
+  return choices.oneIn(4) ? set(other) : set(value);
 }
 
 function tagText({ vid, pcp }: Tag, mask: string): string {

@@ -1,0 +1,124 @@
+/** What the steps of a session say, and the flow table that Open vSwitch has after them. */
+
+import { type InterfaceSpec, parseInterface } from '@etherloom/cli';
+import { KEY_WORDS, keyToFlow, maskToFlow, NlReader, OdpError, parseFlowKey } from '@etherloom/odp-codec';
+import type { DpctlStep } from './transcript.js';
+
+export const succeeded = ({ record }: DpctlStep): boolean => record.exit === 0;
+export const says = ({ record }: DpctlStep, text: string): boolean =>
+  `${String(record.stdout ?? '')}${String(record.stderr ?? '')}`.includes(text);
+
+/** A command without its options, and with its datapath when it names one. */
+export function wordsOf({ cmd }: DpctlStep): { name: string; options: string[]; args: string[] } {
+  const [name = '', ...rest] = cmd;
+  const options = rest.filter((word) => word.startsWith('-'));
+  return { name, options, args: rest.filter((word) => !word.startsWith('-')) };
+}
+
+/** The flow of add-flow and mod-flow, the only argument but one at the end. */
+export function putOf(step: DpctlStep): { flow: string; actions: string; datapath: string } | undefined {
+  const { name, args } = wordsOf(step);
+  if (name !== 'dpctl/add-flow' && name !== 'dpctl/mod-flow') return undefined;
+  const [flow, actions] = args.slice(-2);
+  if (flow === undefined || actions === undefined || args.length > 3) return undefined;
+  return { flow, actions, datapath: args.length === 3 ? args[0]! : '' };
+}
+
+/** A flow text as the datapath sees it. `bytes` are those of its key, in hexadecimal. */
+export interface FlowRows {
+  readonly bytes: string;
+  readonly key: Int32Array;
+  readonly mask: Int32Array;
+}
+
+/** Options of our dummy devices. */
+export const DUMMY_OPTIONS: ReadonlySet<string> = new Set([
+  ...['capture', 'ifindex', 'mac', 'mtu', 'n_rxq', 'pcap', 'peer', 'replay', 'replay_loops', 'replay_shared'],
+  ...['rxq_pcap', 'tx_pcap', 'up'],
+]);
+
+/** The interfaces that a command adds or sets. */
+export function interfacesOf(step: DpctlStep): InterfaceSpec[] {
+  const { name, args } = wordsOf(step);
+  if (!/^dpctl\/(?:add-if|set-if|add-dp)$/.test(name)) return [];
+  return args.slice(1).map(parseInterface);
+}
+
+/** The ports of the start state by name. */
+export const START_PORTS = new Map([
+  ['ovs-dummy', 0],
+  ...[1, 2, 3, 4].map((portNo): [string, number] => [`p${portNo}`, portNo]),
+  ['br0', 100],
+]);
+export const named = { portNumber: (name: string) => START_PORTS.get(name) };
+
+/** Undefined for a text that cannot be read. */
+export function flowRows(text: string): FlowRows | undefined {
+  try {
+    const parsed = parseFlowKey(text, named);
+    const key = new Int32Array(KEY_WORDS);
+    const mask = new Int32Array(KEY_WORDS);
+    keyToFlow(parsed.key, key);
+    maskToFlow(parsed.mask, key, mask);
+    return { bytes: Buffer.from(parsed.key).toString('hex'), key, mask };
+  } catch (error) {
+    if (error instanceof OdpError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether one packet could match both: their keys agree on all bits that both masks hold. */
+export const rowsOverlap = (a: FlowRows, b: FlowRows): boolean =>
+  a.key.every((word, i) => ((word ^ b.key[i]!) & a.mask[i]! & b.mask[i]!) === 0);
+
+/** Flows that Open vSwitch's table holds after `steps`, by the bytes of their keys, as its dpctl knows them. */
+export function tableAfter(steps: readonly DpctlStep[]): FlowRows[] {
+  const table = new Map<string, FlowRows>();
+  const files = new Map<string, string>();
+  const add = (flow: string): void => {
+    const rows = flowRows(flow);
+    if (rows !== undefined) table.set(rows.bytes, rows);
+  };
+  for (const step of steps) {
+    const { name, args } = wordsOf(step);
+    if (name === '@file') files.set(`@RT@/${args[0]}`, args[1] ?? '');
+    if (!succeeded(step)) continue;
+    const put = putOf(step);
+    if (name === 'dpctl/add-flow' && put !== undefined) {
+      add(put.flow);
+    } else if (name === 'dpctl/add-flows') {
+      const lines = files.get(args.at(-1) ?? '')?.split('\n') ?? [];
+      for (const line of lines) add(/^(?:add )?(\S*)/.exec(line)?.[1] ?? '');
+    } else if (name === 'dpctl/del-flow') {
+      table.delete(flowRows(args.at(-1) ?? '')?.bytes ?? '');
+    } else if (name === 'dpctl/del-flows') {
+      table.clear();
+    }
+  }
+  return [...table.values()];
+}
+
+export function hasAttribute(text: string, type: number): boolean {
+  try {
+    const reader = new NlReader(parseFlowKey(text, named).key);
+    while (reader.next()) if (reader.type === type) return true;
+    return false;
+  } catch (error) {
+    if (error instanceof OdpError) return true;
+    throw error;
+  }
+}
+
+/** Whether we read a text that Open vSwitch's parser refuses. Its action lists know no port names. */
+export function readsMore(read: (strict: boolean) => unknown): boolean {
+  const reads = (strict: boolean): boolean => {
+    try {
+      read(strict);
+      return true;
+    } catch (error) {
+      if (error instanceof OdpError) return false;
+      throw error;
+    }
+  };
+  return reads(false) && !reads(true);
+}
