@@ -71,28 +71,43 @@ export function flowRows(text: string): FlowRows | undefined {
 export const rowsOverlap = (a: FlowRows, b: FlowRows): boolean =>
   a.key.every((word, i) => ((word ^ b.key[i]!) & a.mask[i]! & b.mask[i]!) === 0);
 
+/** A flow that a command adds, modifies or deletes. */
+export interface FlowChange {
+  readonly change: 'add' | 'modify' | 'delete';
+  readonly flow: string;
+}
+
+const CHANGES = { add: 'add', mod: 'modify', del: 'delete' } as const;
+
+/** What `step` does to flows, in order: by itself, or by the file that a step before it wrote. */
+export function changesOf(step: DpctlStep, before: readonly DpctlStep[]): FlowChange[] {
+  const { name, args } = wordsOf(step);
+  const [, verb, plural] = /^dpctl\/(add|mod|del)-flow(s?)$/.exec(name) ?? [];
+  if (verb !== 'add' && verb !== 'mod' && verb !== 'del') return [];
+  if (plural === '') {
+    const flow = verb === 'del' ? args.at(-1) : putOf(step)?.flow;
+    return flow === undefined ? [] : [{ change: CHANGES[verb], flow }];
+  }
+  const written = before.findLast(({ cmd }) => cmd[0] === '@file' && `@RT@/${cmd[1]}` === args.at(-1));
+  return (written?.cmd[2] ?? '').split('\n').flatMap((line) => {
+    const [, own, flow = ''] = /^(?:(add|modify|delete)\s+)?([^#\s]\S*)/.exec(line) ?? [];
+    const change = own === 'add' || own === 'modify' || own === 'delete' ? own : CHANGES[verb];
+    return flow === '' ? [] : [{ change, flow }];
+  });
+}
+
 /** Flows that Open vSwitch's table holds after `steps`, by the bytes of their keys, as its dpctl knows them. */
 export function tableAfter(steps: readonly DpctlStep[]): FlowRows[] {
   const table = new Map<string, FlowRows>();
-  const files = new Map<string, string>();
-  const add = (flow: string): void => {
-    const rows = flowRows(flow);
-    if (rows !== undefined) table.set(rows.bytes, rows);
-  };
-  for (const step of steps) {
-    const { name, args } = wordsOf(step);
-    if (name === '@file') files.set(`@RT@/${args[0]}`, args[1] ?? '');
+  for (const [index, step] of steps.entries()) {
     if (!succeeded(step)) continue;
-    const put = putOf(step);
-    if (name === 'dpctl/add-flow' && put !== undefined) {
-      add(put.flow);
-    } else if (name === 'dpctl/add-flows') {
-      const lines = files.get(args.at(-1) ?? '')?.split('\n') ?? [];
-      for (const line of lines) add(/^(?:add )?(\S*)/.exec(line)?.[1] ?? '');
-    } else if (name === 'dpctl/del-flow') {
-      table.delete(flowRows(args.at(-1) ?? '')?.bytes ?? '');
-    } else if (name === 'dpctl/del-flows') {
-      table.clear();
+    const changes = changesOf(step, steps.slice(0, index));
+    if (step.cmd[0] === 'dpctl/del-flows' && changes.length === 0) table.clear();
+    for (const { change, flow } of changes) {
+      const rows = flowRows(flow);
+      if (rows === undefined) continue;
+      if (change === 'add') table.set(rows.bytes, rows);
+      else if (change === 'delete') table.delete(rows.bytes);
     }
   }
   return [...table.values()];

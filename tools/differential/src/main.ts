@@ -45,6 +45,8 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => interrupted.abort());
   }
+  // Whoever reads the output went away; the daemons must still be ended.
+  process.stdout.on('error', () => interrupted.abort());
   const run = new DifferentialRun({
     steps: whole('steps', values.steps, 5000),
     seed: whole('seed', values.seed, 1 + Math.floor(Math.random() * 999_999)),

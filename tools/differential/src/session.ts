@@ -1,5 +1,7 @@
 /** One script, played on both daemons: their answers side by side, and which rules explain what differs. */
 
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   type Deviation,
   DPCTL_DEVIATIONS,
@@ -11,6 +13,7 @@ import {
 import type { Peer } from './peers/peer.js';
 import { PeerGoneError } from './peers/peer.js';
 import { OWN } from './scripts/ports.js';
+import { SCRIPT_FILE } from './scripts/script.js';
 import { leakedSince, OVS_3_1, OVS_3_1_SINCE } from './versions.js';
 
 /** Every so many commands one goes through the real ovs-appctl, which takes about 15 ms. */
@@ -60,6 +63,7 @@ export async function playSession(
   commands: Commands,
   vlanLimit: number,
 ): Promise<SessionResult> {
+  for (const { directory } of [openVswitch, etherloom]) rmSync(join(directory, SCRIPT_FILE), { force: true });
   const diff = new TranscriptDiff(commands);
   const steps: VectorRecord[] = [];
   const letters = ownLetters();

@@ -5,10 +5,10 @@
  */
 
 import {
+  changesOf,
   type Deviation,
   flowRows,
   type Outcome,
-  putOf,
   since,
   succeeded,
   tableAfter,
@@ -79,10 +79,13 @@ export const OVS_3_1_SINCE: readonly Deviation[] = [
     'ovs-3.1 modify-by-lookup',
     'mod-flow changes whatever flow the key matches; today it wants the very key, as we do.',
     (step, before) => {
-      const put = putOf(step);
-      const rows = step.cmd[0] === 'dpctl/mod-flow' && succeeded(step) && put && flowRows(put.flow);
-      if (!rows) return false;
-      return tableAfter(before).every(({ bytes }) => bytes !== rows.bytes);
+      if (!succeeded(step)) return false;
+      const modified = changesOf(step, before).filter(({ change }) => change === 'modify');
+      const table = modified.length === 0 ? [] : tableAfter(before);
+      return modified.some(({ flow }) => {
+        const rows = flowRows(flow);
+        return rows !== undefined && table.every(({ bytes }) => bytes !== rows.bytes);
+      });
     },
   ),
 ];

@@ -28,6 +28,9 @@ const python = (program: string, input = '') =>
 const missing = python('import ovs.flow.odp').status !== 0;
 const why = missing ? ' (skipped: python3-openvswitch is not installed)' : '';
 
+/** What the class of 3.1 reads in no dump, Open vSwitch's own included: two tags, meters, tunnel ports by name. */
+const UNKNOWN_TO_IT = [/encap\(.*encap\(/, /\bmeter\(/, /\btnl_pop\([a-z]/];
+
 /** The lines that cannot be read, each with the reason. */
 function unreadable(lines: readonly string[]): string[] {
   const { stdout, stderr } = python(PROGRAM, lines.join('\n'));
@@ -92,7 +95,7 @@ describe(`ODPFlow${why}`, () => {
       await dump();
       await dump('-m');
       expect(lines.size).toBe(2 * FLOWS.length);
-      for (const script of fc.sample(scriptArbitrary, { seed: 1, numRuns: 8 })) {
+      for (const script of fc.sample(scriptArbitrary, { seed: 1, numRuns: 16 })) {
         await etherloom.reset();
         for (const cmd of commandsOf(script)) {
           if (cmd[0]?.startsWith('@') || cmd.some((word) => /@(?:OWN|RT)@/.test(word))) continue;
@@ -105,7 +108,9 @@ describe(`ODPFlow${why}`, () => {
     } finally {
       await etherloom.stop();
     }
-    expect(lines.size).toBeGreaterThan(60);
-    expect(unreadable([...lines])).toEqual([]);
+    expect(lines.size).toBeGreaterThan(100);
+    const readable = [...lines].filter((line) => !UNKNOWN_TO_IT.some((unknown) => unknown.test(line)));
+    expect(readable.length).toBeGreaterThan(lines.size * 0.8);
+    expect(unreadable(readable)).toEqual([]);
   });
 });

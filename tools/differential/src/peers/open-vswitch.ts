@@ -5,7 +5,8 @@
  */
 
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,6 +29,18 @@ const RECORDED_TARGET = 'ovs-vswitchd';
 
 /** Without the bridge's own. */
 const PORTS = SWITCH_PORTS.filter(({ type }) => type === 'dummy');
+
+/** Whether somebody listens at a socket. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
 
 /** Why Open vSwitch cannot run here; undefined when it can. */
 export function whyNoOpenVswitch(): string | undefined {
@@ -198,7 +211,7 @@ export class OpenVswitchPeer implements Peer {
     child.on('error', (error) => {
       failed = error;
     });
-    for (let waited = 0; !readdirSync(this.directory).includes(socket); waited += 10) {
+    for (let waited = 0; !(await answers(join(this.directory, socket))); waited += 10) {
       if (failed !== undefined) throw failed;
       if (child.exitCode !== null || waited > START_TIMEOUT) {
         throw new Error(`${program} did not start: ${this.lastWords}`);

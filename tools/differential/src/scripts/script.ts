@@ -14,6 +14,8 @@ import { flowText, packetText, type Traffic, trafficArbitrary } from './traffic.
 
 const DP = 'dummy@ovs-dummy';
 const PORTS = ['p1', 'p2', 'p3', 'p4'];
+/** The one file that scripts write. */
+export const SCRIPT_FILE = 'f.txt';
 const MAX_STEPS = 60;
 const MAX_KINDS = 4;
 /** Put into scripts and their files for flows that Open vSwitch takes though they overlap another: everything behind differs. */
@@ -213,8 +215,8 @@ class Writer {
     ];
     const command = choices.of(['dpctl/add-flows', 'dpctl/mod-flows', 'dpctl/add-flows']);
     return [
-      ['@file', 'f.txt', lines.map((line) => `${line}\n`).join('')],
-      [command, DP, '@RT@/f.txt'],
+      ['@file', SCRIPT_FILE, lines.map((line) => `${line}\n`).join('')],
+      [command, DP, `@RT@/${SCRIPT_FILE}`],
     ];
   }
 }
