@@ -91,6 +91,42 @@ describe('switchd --dummy', () => {
     expect(await ask('dpctl/show')).toContain('missed:0');
   });
 
+  it('numbers ports by their names, where such a number is free', async () => {
+    await ask(
+      'dpctl/add-dp',
+      'dummy@d1',
+      'a7,type=dummy',
+      'br5,type=dummy',
+      'b7x,type=dummy',
+      'c,type=dummy',
+    );
+    expect(await ask('dpctl/show', 'dummy@d1')).toContain(
+      '  port 1: b7x (dummy)\n  port 2: c (dummy)\n  port 7: a7 (dummy)\n  port 105: br5 (dummy)\n',
+    );
+  });
+
+  it('gives a port another number, and all else stays', async () => {
+    await ask('netdev-dummy/receive', 'p2', '--qid', '1', HEX);
+    expect(await ask('dpif-dummy/change-port-number', 'ovs-dummy', 'p2', '9')).toBe('');
+    expect(await ask('dpctl/show', '-s', 'dummy@ovs-dummy')).toContain(
+      '  port 9: p2 (dummy: n_rxq=2)\n    RX packets:1 ',
+    );
+    await ask('dpctl/add-flow', 'in_port(9),eth(),eth_type(0x6677)', '1');
+    await ask('netdev-dummy/receive', 'p2', 'ffffffffffff0011223344556677');
+    expect(await ask('netdev-dummy/transmitted', 'p1')).not.toBe('');
+  });
+
+  it.each([
+    ['nosuch', 'p1', '7', 'unknown datapath or not a dummy\n'],
+    ['ovs-dummy', 'nosuch', '7', 'unknown port\n'],
+    ['ovs-dummy', 'p1', 'x', 'bad port number\n'],
+    ['ovs-dummy', 'p1', '0', 'bad port number\n'],
+    ['ovs-dummy', 'p1', '2', 'port number already in use\n'],
+  ])('gives no other number to %s %s %s', async (datapath, port, number, message) => {
+    await expect(ask('dpif-dummy/change-port-number', datapath, port, number)).rejects.toThrow(message);
+    expect(await ask('dpctl/show')).toContain('  port 1: p1 (dummy)\n');
+  });
+
   it('takes the packets in front of one that it refuses', async () => {
     await expect(ask('netdev-dummy/receive', 'p1', HEX, 'ff')).rejects.toThrow('syntax error at ff\n');
     expect(await ask('dpctl/show')).toContain('missed:1 lost:1\n');

@@ -62,7 +62,11 @@ describe('dump-flows', () => {
     expect((await failure('dump-flows', 'filter=nw_proto=17')).ovs).toBe(
       'vs: Failed to parse filter (nw_proto=17: prerequisites not met for setting nw_proto)\n',
     );
-    expect((await failure('dump-flows', 'type=ovs,none')).sentence).toContain('unknown type "none"');
+    expect(await failure('dump-flows', 'type=ovs,none')).toMatchObject({
+      ovs: 'vs: Failed to parse type (ovs,none) (Invalid argument)\n',
+      sentence: expect.stringContaining('unknown type "none"'),
+    });
+    expect((await failure('dump-flows', 'pmd=x')).sentence).toContain('"pmd=x" names no thread');
   });
 });
 

@@ -2,7 +2,7 @@
 
 import { ethernet, ipv4, tcp } from '@etherloom/testkit';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { formatDatapath } from '../src/index.js';
+import { formatDatapath, parseInterface } from '../src/index.js';
 import { DP, FLOW, Rig } from './rig.js';
 
 let rig: Rig;
@@ -224,6 +224,26 @@ describe('flows', () => {
   });
 });
 
+describe('interfaces as text', () => {
+  it('may have commas to spare, no type, and options given again', () => {
+    expect(parseInterface(',,p1,,mtu=9,type=a,up,port_no=3,mtu=7,type=b,')).toEqual({
+      name: 'p1',
+      type: 'b',
+      portNo: '3',
+      options: { mtu: '9', up: '' },
+      duplicates: ['mtu'],
+    });
+    expect(parseInterface(',')).toEqual({ name: '', options: {}, duplicates: [] });
+  });
+
+  it('must have a name', async () => {
+    expect((await failure('add-if', DP, ',', 'n9,type=dummy')).ovs).toBe(
+      'vs: , is not a valid network device name\n',
+    );
+    expect(await text('show', DP)).toContain(': n9 (dummy)\n');
+  });
+});
+
 describe('formatDatapath', () => {
   it('prints every line that a provider has numbers for, and "?" for what a device does not count', () => {
     const view = {
@@ -258,5 +278,18 @@ describe('formatDatapath', () => {
         '    UPCALL packets:? errors:?\n' +
         '    offloads: RX none  TX csum,tso4\n',
     );
+  });
+
+  it.each([
+    [1023, ''],
+    [1024, ' (1.0 KiB)'],
+    [4352, ' (4.2 KiB)'],
+    [4864, ' (4.8 KiB)'],
+    [4865, ' (4.8 KiB)'],
+    [1_048_576, ' (1.0 MiB)'],
+  ])('rounds as C does: %i bytes', (rxBytes, size) => {
+    const port = { number: 1, name: 'p', type: 'dummy', config: {}, drops: {}, stats: { rxBytes } };
+    const view = { name: 'x@y', lookups: { hit: 0, missed: 0, lost: 0 }, flows: 0, ports: [port] };
+    expect(formatDatapath(view, true)).toContain(`    RX bytes:${rxBytes}${size}  TX bytes:?\n`);
   });
 });

@@ -4,7 +4,7 @@ import { FP_CREATE, FP_MODIFY } from '@etherloom/core';
 import { ACTION_ATTR, KEY_ATTR, NlWriter, parseActions, parseFlowKey } from '@etherloom/odp-codec';
 import { ethernet, ipv4, tcp, udp } from '@etherloom/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Bench, bench } from './bench.js';
+import { type Bench, bench, eventually } from './bench.js';
 
 let rig: Bench;
 beforeEach(async () => {
@@ -146,6 +146,34 @@ describe('actions that do not fit their flow', () => {
     await lax.put(KEYS.arp, 'set(udp(dst=99)),2');
     await lax.put(KEYS.udp, 'userspace(pid=0),70000');
     await expect(lax.put(KEYS.tcp, 'dec_ttl(le_1(drop))')).rejects.toThrow();
+    await lax.close();
+  });
+});
+
+describe('actions for what does not exist here', () => {
+  it('let packets pass a meter, and lose no more than the copy for a bond or from a tunnel', async () => {
+    const lax = await bench({ actionRules: 'openvswitch' });
+    await lax.port('a', 1);
+    await lax.port('b', 2);
+    const packet = ethernet({}, ipv4({ src: '10.0.0.1', dst: '10.0.0.2' }, udp({ src: 1, dst: 2 })));
+    const sent = async (actions: string): Promise<number> => {
+      await lax.dpif.flowFlush();
+      await lax.put('in_port(1),eth(),eth_type(0x0800),ipv4()', actions);
+      lax.device('a').inject(packet);
+      hits++;
+      await eventually(async () => (await lax.dpif.getDpStats()).hit === hits);
+      return lax.device('b').takeTransmitted().length;
+    };
+    let hits = 0;
+    const dropped = async (): Promise<number> => (await lax.dpif.portGetDrops(1)).action_unsupported ?? 0;
+    expect(await sent('meter(1),2')).toBe(1);
+    expect(await dropped()).toBe(0);
+    expect(await sent('2,lb_output(1),2')).toBe(2);
+    expect(await sent('tnl_pop(4),2')).toBe(1);
+    expect(await dropped()).toBe(2);
+    // What would go on without its tracking, or its tunnel, must not.
+    expect(await sent('ct(commit),2')).toBe(0);
+    expect(await dropped()).toBe(3);
     await lax.close();
   });
 });

@@ -69,7 +69,7 @@ export class DummyNetdev implements Netdev {
   #captures: CaptureFiles;
   #transmitted: Uint8Array[] = [];
   #transmittedLost = 0;
-  #rxDropped = 0;
+  #rxMissed = 0;
   #mac: string;
   #mtu: number;
   #up: boolean;
@@ -118,7 +118,7 @@ export class DummyNetdev implements Netdev {
 
   /**
    * Puts `frame` (copied) into the receive ring of `queue`, as if it came from the wire, and wakes the queue's user. False,
-   * and counted as `rxDropped`, when the ring is full or the link is down. Runts and frames above 65,535 bytes are
+   * and counted as `rxMissedErrors`, when the ring is full or the link is down. Runts and frames above 65,535 bytes are
    * taken: the queue drops them by reason. Throws a `RangeError` for a queue that does not exist.
    */
   inject(frame: Uint8Array, queue = 0): boolean {
@@ -227,7 +227,7 @@ export class DummyNetdev implements Netdev {
       txPackets: total(QUEUE_TX_PACKETS),
       rxBytes: total(QUEUE_RX_BYTES),
       txBytes: total(QUEUE_TX_BYTES),
-      rxDropped: this.#rxDropped,
+      rxMissedErrors: this.#rxMissed,
     };
   }
 
@@ -359,7 +359,7 @@ export class DummyNetdev implements Netdev {
   #receive(pair: Pair, frame: Uint8Array): boolean {
     const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
     if (this.#state[STATE_LINK] === 0 || !pair.rx.push(view, 0, frame.length)) {
-      this.#rxDropped++;
+      this.#rxMissed++;
       return false;
     }
     this.#captures.rx?.write([frame]);

@@ -88,7 +88,7 @@ describe('dummy device', () => {
           }
           while (queue.rxBurst(batch) > 0) received.push(...unload(batch, pool).map(hex));
           expect(received).toEqual(expected);
-          expect((await device.getStats()).rxDropped).toBe(refused);
+          expect((await device.getStats()).rxMissedErrors).toBe(refused);
           queue.close();
           expect(pool.free).toBe(128);
           await device.close();

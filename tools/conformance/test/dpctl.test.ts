@@ -130,4 +130,74 @@ describe('deviations of sessions', () => {
     expect(rules([step(['dpctl/add-flow', '', '2'])], 0, 'a', 'b')).toEqual(['flow-belongs-to-a-port']);
     expect(rules([step(['dpctl/add-flow', FLOW, '2'])], 0, 'a', 'b')).toEqual([]);
   });
+
+  const put = (actions: string, exit = 0): object => step(['dpctl/add-flow', FLOW, actions], exit);
+
+  it('tell what a line or a packet must look like', () => {
+    const nd = 'in_port(1),eth(),eth_type(0x86dd),ipv6(frag=no), packets:1, bytes:86, used:0.000s';
+    expect(rules(show, 0, `${nd}, flags:S, actions:2`, `${nd}, actions:2`)).toEqual([
+      'tcp-flags-of-tcp-only',
+    ]);
+    expect(rules(show, 0, `${nd}, flags:P, actions:2`, `${nd}, actions:2`)).toEqual([]);
+    const tcp = nd.replace('frag=no', 'proto=6,frag=no');
+    expect(rules(show, 0, `${tcp}, flags:S, actions:2`, `${tcp}, actions:2`)).toEqual([]);
+
+    // UDP over IPv4, 47 bytes from the IP header on; the length and the checksum of UDP are filled in.
+    const udp = (more: string, rest = '00'): string =>
+      `50540000000950540000000a08004503002f000000004011af0f0a000001c0a8010319e803e8${more}${rest.repeat(19)}`;
+    expect(rules(show, 0, udp('002e1629'), udp('001b163c'))).toEqual(['filled-udp-length']);
+    expect(rules(show, 0, udp('001b163c'), udp('002e1629'))).toEqual([]);
+    expect(rules(show, 0, udp('002e1629'), udp('001b163c', '01'))).toEqual([]);
+
+    const port = (options: string): string => `  port 1: a1 (dummy${options})`;
+    expect(rules(show, 0, port(''), port(': n_rxq=2'))).toEqual(['options-shown']);
+    expect(rules(show, 0, port(': ifindex=5'), port(': ifindex=5, pcap=x'))).toEqual(['options-shown']);
+    expect(rules(show, 0, port(': ifindex=5'), port(''))).toEqual([]);
+    expect(rules(show, 0, port(''), port(': n_rxq=2').replace('a1', 'a2'))).toEqual([]);
+    const failed = 'ovs-vswitchd: adding a1 to dummy@d1 failed (File exists)\n';
+    const again = [step(['dpctl/add-if', 'dummy@d1', 'a1,type=dummy'], 2, '', failed), ...show];
+    expect(rules(again, 1, port(': ifindex=5'), port(''))).toEqual(['failed-add-changes-nothing']);
+
+    const vlan = (tpid: string): string => `vlan(tpid=0x${tpid},vid=5,pcp=0): no mpls: 2`;
+    expect(rules(show, 0, vlan('a888'), vlan('88a8'))).toEqual(['tpid-byte-order']);
+    expect(rules(show, 0, vlan('a888'), vlan('9100'))).toEqual([]);
+
+    const parsing = (error: string): string => `ovs-vswitchd: parsing actions (${error})`;
+    for (const error of ['Unknown error -31', 'End of file']) {
+      expect(rules(show, 0, parsing(error), parsing('Invalid argument'))).toEqual(['negative-errno']);
+    }
+    expect(rules(show, 0, parsing('No such device'), parsing('Invalid argument'))).toEqual([]);
+    expect(rules(show, 0, ERROR, `why\n${ERROR}`)).toEqual(['says-why']);
+    expect(rules(show, 0, `why\n${ERROR}`, ERROR)).toEqual([]);
+  });
+
+  it('know what datapaths of ours lack, and what they refuse', () => {
+    expect(rules([put('ct(commit),2')], 0, 'a', 'b')).toEqual(['no-connection-tracking']);
+    expect(rules([put('ct_clear,2')], 0, 'a', 'b')).toEqual([]);
+    expect(rules([put('trunc(40),77,2')], 0, 'a', 'b')).toEqual(['trunc-is-for-one-output']);
+    expect(rules([put('trunc(40),3,2')], 0, 'a', 'b')).toEqual([]);
+    const add = (text: string, stderr = ''): object =>
+      step(['dpctl/add-if', 'dummy@d1', text], stderr === '' ? 0 : 2, '', stderr);
+    expect(rules([add('x,type=dummy,foo=1')], 0, 'a', 'b')).toEqual(['unknown-options']);
+    expect(rules([add('x,type=dummy,foo=1', 'ovs-vswitchd: x: failed to open\n')], 0, 'a', 'b')).toEqual([]);
+    expect(rules([add('x,type=dummy,ifindex=1')], 0, 'a', 'b')).toEqual([]);
+    expect(rules([add('x,type=dummy,port_no=65535')], 0, 'a', 'b')).toEqual(['port-number-limit']);
+    expect(rules([add('x,type=dummy,port_no=65534')], 0, 'a', 'b')).toEqual([]);
+    const state = (word: string): object => step(['netdev-dummy/set-admin-state', 'p1', word]);
+    expect(rules([state('down'), ...show], 1, 'a', 'b')).toEqual(['down-is-down']);
+    expect(rules([state('up'), ...show], 1, 'a', 'b')).toEqual([]);
+    const file = (datapath: string): object => step(['dpctl/add-flows', datapath, '@RT@/f.txt']);
+    expect(rules([file('dummy@nosuch')], 0, 'a', 'b')).toEqual(['unknown-datapath-refused']);
+    expect(rules([file('dummy@ovs-dummy')], 0, 'a', 'b')).toEqual([]);
+  });
+
+  it('see the flows of files, too', () => {
+    const steps = [
+      { cmd: ['@file', 'f.txt', `# flows\nadd ${FLOW} 2\nnonsense\n`] },
+      step(['dpctl/add-flows', '@RT@/f.txt']),
+      step(['dpctl/add-flow', NARROWER, '3']),
+    ];
+    expect(rules(steps, 2, 'a', 'b')).toEqual(['overlap-refused']);
+    expect(rules(steps.slice(1), 1, 'a', 'b')).toEqual([]);
+  });
 });

@@ -151,11 +151,11 @@ export function formatDatapath(view: DatapathView, statistics: boolean): string 
   ];
   if (view.masks !== undefined) {
     const average = lookups === 0 ? 0 : view.masks.hit / lookups;
-    lines.push(`  masks: hit:${view.masks.hit} total:${view.masks.total} hit/pkt:${average.toFixed(2)}`);
+    lines.push(`  masks: hit:${view.masks.hit} total:${view.masks.total} hit/pkt:${fixed(average, 2)}`);
   }
   if (view.cache !== undefined) {
     const rate = lookups === 0 ? 0 : (view.cache.hit / lookups) * 100;
-    lines.push(`  cache: hit:${view.cache.hit} hit-rate:${rate.toFixed(2)}%`);
+    lines.push(`  cache: hit:${view.cache.hit} hit-rate:${fixed(rate, 2)}%`);
   }
   for (const port of view.ports) {
     lines.push(`  port ${port.number}: ${port.name}${formatType(port)}`);
@@ -190,6 +190,14 @@ function formatStats(stats: PortView['stats']): string[] {
   ];
 }
 
+/** `value` with `digits` decimals as C prints it: what is exactly in the middle goes to the even digit (toFixed: up). */
+function fixed(value: number, digits: number): string {
+  const scaled = value * 10 ** digits;
+  const below = Math.floor(scaled);
+  const even = scaled - below === 0.5 ? below + (below % 2) : Math.round(scaled);
+  return (even / 10 ** digits).toFixed(digits);
+}
+
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'];
 
 /** ` (1.2 KiB)`; nothing below 1024. */
@@ -198,7 +206,7 @@ function humanSize(bytes: number | undefined): string {
   let size = bytes / 1024;
   let unit = 0;
   for (; size >= 1024 && unit < UNITS.length - 1; unit++) size /= 1024;
-  return ` (${size.toFixed(1)} ${UNITS[unit]})`;
+  return ` (${fixed(size, 1)} ${UNITS[unit]})`;
 }
 
 export const SHOW_COMMANDS: readonly DpctlCommand[] = [show];

@@ -62,6 +62,7 @@ describe('NetdevRegistry', () => {
     registry.register(provider('tap').made);
     await registry.open('p1', 'dummy');
     await expect(registry.open('p1', 'tap')).rejects.toThrow(/"p1" is open with type "dummy", not "tap"/);
+    await expect(registry.open('p1', 'vhost')).rejects.toEqual(code('EEXIST'));
     await expect(registry.open('p2', 'vhost')).rejects.toThrow(/registered types: dummy, tap/);
     expect(() => registry.register(provider('tap').made)).toThrow(code('EEXIST'));
     await registry.unregister('tap');
