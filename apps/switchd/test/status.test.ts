@@ -44,7 +44,7 @@ describe('status commands', () => {
         '  br0:\n' +
         '    br0 65534/0: (dummy-internal)\n' +
         '    p10 10/10: (dummy: mtu=1400)\n' +
-        '    p2 1/1: (dummy)\n',
+        '    p2 2/2: (dummy)\n',
     );
   });
 
@@ -122,7 +122,7 @@ describe('fdb', () => {
     await ask('netdev-dummy/receive', 'p10', '02000000000b02000000000a88b5');
     expect((await ask('fdb/show', 'br0')).split('\n').sort()).toEqual([
       '',
-      '    1     0  02:00:00:00:00:0a  static',
+      '    2     0  02:00:00:00:00:0a  static',
       '   10     0  02:00:00:00:00:0b    0',
       ' port  VLAN  MAC                Age',
     ]);
