@@ -61,7 +61,7 @@ const cases = (pmdThreads: number) =>
 
 for (const [pmdThreads, how] of [
   [0, 'inline'],
-  [2, 'on two poll-mode threads'],
+  [1, 'on a poll-mode thread'],
 ] as const) {
   const name = `dpif contract: user space over TAP devices, ${how}`;
   defineSuite(name, cases(pmdThreads), { describe, it }, missing);

@@ -34,7 +34,6 @@ const cases = (pmdThreads: number) =>
 
 for (const [pmdThreads, how] of [
   [0, 'inline'],
-  [1, 'on a poll-mode thread'],
   [2, 'on two poll-mode threads'],
 ] as const) {
   defineSuite(`dpif contract: user space over dummy devices, ${how}`, cases(pmdThreads), { describe, it });

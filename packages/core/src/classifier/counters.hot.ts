@@ -23,10 +23,11 @@ export class FlowCounters {
   count(flow: number, packets: number, bytes: number, now: number, tcpFlags: number): void {
     const { values } = this;
     const at = flow * STRIDE;
-    values[at + PACKETS]! += packets;
     values[at + BYTES]! += bytes;
     values[at + USED] = now;
     if (tcpFlags !== 0) values[at + TCP_FLAGS]! |= tcpFlags;
+    // Last: another thread that sees the packets sees the rest of them.
+    values[at + PACKETS]! += packets;
   }
 
   /** Brings the counters of `flow` closer, for a {@link count} soon: any number, which the caller must use. */

@@ -207,6 +207,7 @@ export class PmdThread {
   /** What the thread counted for a flow. */
   flowStats(flow: number): FlowStats {
     const counters = this.#flows;
+    // Packets first, since the thread writes them last.
     return {
       packets: counters.packets(flow),
       bytes: counters.bytes(flow),
