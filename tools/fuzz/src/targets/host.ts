@@ -144,7 +144,8 @@ export class RecordingHost implements ExecuteHost {
       this.#pool.release(data);
     }
     this.leaked = FRAMES - this.#pool.free + LARGE_FRAMES - this.#pool.freeLarge;
-    if (arena.refs.some((count) => count !== 0)) this.leaked = Math.max(this.leaked, 1);
+    // A free frame has the one reference of its next owner.
+    if (arena.refs.some((count) => count !== 1)) this.leaked = Math.max(this.leaked, 1);
     this.stray = 0;
     for (let index = 0; index < FRAMES + LARGE_FRAMES; index++) {
       const start = arena.frameStart(index);
