@@ -11,8 +11,9 @@ shift 3
 export OVS_RUNDIR="$dir" OVS_LOGDIR="$dir" OVS_DBDIR="$dir" OVS_SYSCONFDIR="$dir"
 vsctl() { ovs-vsctl --db="unix:$dir/db.sock" --timeout=30 "$@"; }
 
-# Packet buffers of each port that replays, in huge pages where there may be enough, else in ordinary memory.
-megabytes=$((1024 * $#))
+# 262,144 packet buffers for each port that replays, 1 KiB larger from port to port (see below); in huge pages where there
+# may be enough, else in ordinary memory.
+megabytes=$((128 * $# * ($# + 3) + 150 * $# + 512))
 memory="--no-huge -m $megabytes"
 pages=/sys/kernel/mm/hugepages/hugepages-2048kB
 if [ -w $pages/nr_hugepages ]; then

@@ -52,25 +52,29 @@ async function measure(
   // The last processor: interrupts and the threads of daemons prefer the first.
   const core = availableParallelism() - 1;
   const folder = mkdtempSync(join(tmpdir(), 'etherloom-bench-'));
-  const running: Running[] = [];
+  const running: { readonly name: string; readonly one: Running; readonly figures: number[] }[] = [];
   try {
     const workload = point.workload(folder);
-    const all = [ours, ...peers];
-    for (const [i, contestant] of all.entries()) {
-      const own = join(folder, String(i));
-      mkdirSync(own);
-      running.push(await contestant.start(workload, own, core));
-    }
-    const figures = all.map((): number[] => []);
-    // The first round is for compilers and caches.
-    for (let round = -1; round < rounds; round++) {
-      for (const [i, one] of running.entries()) {
-        const figure = await one.measure(round < 0 ? Math.max(ms, 500) : ms);
-        if (round >= 0) figures[i]!.push(figure);
+    for (const contestant of [ours, ...peers]) {
+      const { name } = contestant;
+      const own = join(folder, String(running.length));
+      mkdirSync(own, { recursive: true });
+      try {
+        running.push({ name, one: await contestant.start(workload, own, core), figures: [] });
+      } catch (error) {
+        if (contestant === ours || !(error instanceof Error)) throw error;
+        console.error(`bench: ${scenario}: ${point.name}: without ${name}: ${error.message}`);
       }
     }
-    const mine = figures[0]!;
-    const theirs = peers.map(({ name }, i) => ({ name, figures: figures[i + 1]! }));
+    // The first round is for compilers and caches.
+    for (let round = -1; round < rounds; round++) {
+      for (const { one, figures } of running) {
+        const figure = await one.measure(round < 0 ? Math.max(ms, 500) : ms);
+        if (round >= 0) figures.push(figure);
+      }
+    }
+    const mine = running[0]!.figures;
+    const theirs = running.slice(1);
     return {
       scenario,
       point: point.name,
@@ -84,7 +88,7 @@ async function measure(
       ),
     };
   } finally {
-    for (const one of running.reverse()) await one.stop();
+    for (const { one } of running.reverse()) await one.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }
