@@ -59,10 +59,12 @@ const cases = (pmdThreads: number) =>
     teardown: async () => undefined,
   });
 
-for (const [pmdThreads, how] of [
+const settings: readonly (readonly [pmdThreads: number, how: string])[] = [
   [0, 'inline'],
-  [1, 'on a poll-mode thread'],
-] as const) {
+  // A thread starts for every case, 0.3 s each: two minutes, for the long run. Over devices in memory threads run always.
+  ...(process.env.ETHERLOOM_LONG === '1' ? [[1, 'on a poll-mode thread'] as const] : []),
+];
+for (const [pmdThreads, how] of settings) {
   const name = `dpif contract: user space over TAP devices, ${how}`;
   defineSuite(name, cases(pmdThreads), { describe, it }, missing);
 }
