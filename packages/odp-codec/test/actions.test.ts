@@ -101,6 +101,13 @@ describe('text', () => {
     }
   });
 
+  test('a psample cookie of zeros, which prints as 0, reads back', () => {
+    const printed = formatActions(parseActions('psample(group=5,cookie=0x0000)'));
+    expect(printed).toBe('psample(group=5,cookie=0)');
+    expect(formatActions(parseActions(`sample(sample=50%,actions(${printed}))`))).toContain(printed);
+    expect(parseError(printed, { strict: true }).code).toBe('EINVAL');
+  });
+
   test('a meter is read by sscanf(3), to which 0x is a number', () => {
     for (const zero of ['0x', '-0X', ' 0'])
       expect(hex(parseActions(`meter(${zero})`))).toBe('0800130000000000');

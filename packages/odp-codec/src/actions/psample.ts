@@ -35,7 +35,7 @@ export const psample: ActionRow<'psample'> = {
     }
     return `${out.endsWith(',') ? out.slice(0, -1) : out})`;
   },
-  parse({ scan, out }) {
+  parse({ scan, out, strict }) {
     scan.expect('psample(');
     let group: number | undefined;
     let cookie: Uint8Array | undefined;
@@ -47,6 +47,9 @@ export const psample: ActionRow<'psample'> = {
         const digits = scan.run('0123456789abcdefABCDEF', 2 * PSAMPLE_COOKIE_MAX);
         const bytes = new Scanner(scan.need(digits, 'hexadecimal digits')).hexBytes();
         if (bytes.length > 0) cookie = bytes;
+      } else if (cookie === undefined && !strict && scan.accept('cookie=0')) {
+        // So Open vSwitch prints a cookie of zeros, however long it is.
+        cookie = new Uint8Array(1);
       } else {
         scan.fail('group= or cookie=0x, each once');
       }

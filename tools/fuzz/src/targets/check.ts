@@ -41,8 +41,9 @@ const UNREADABLE: readonly RegExp[] = [
   /erspan\(ver=(?![12],)|label=0x[0-9a-f]{6}[^,]*,proto|mpls\((label=[^)]*){4}/,
   // A Geneve option whose length is wildcarded.
   /\{(?![^}]*len=)/,
-  // Key and mask, one behind the other.
+  // Key and mask, one behind the other: so Open vSwitch prints long ones.
   /set\(encap/,
+  /set\(tunnel\((?:(?!set\().)*\b((?:ipv6_)?(?:src|dst)|ttl|tos)=(?:(?!set\().)*\b\1=/,
 ];
 
 export const isReadable = (text: string): boolean => !UNREADABLE.some((pattern) => pattern.test(text));
