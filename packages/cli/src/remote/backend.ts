@@ -121,13 +121,27 @@ export class RemoteBackend implements DpifBackend {
         if (bytes > methods.SLICE_BYTES) break;
       }
       const request = `[${this.#handle},[${packed.slice(from, to).join(',')}]]`;
-      const answer = await this.#link.callPacked(methods.operate, request);
+      const answer = await this.#perform(request);
+      if (answer === undefined) {
+        const message = 'the datapath handle was closed before this operation';
+        return [...results, ...ops.slice(from).map(() => ({ error: new DpifError('EBADF', message) }))];
+      }
       if (answer.length === 0 || answer.length > to - from) {
         throw new DpifError('EPROTO', `switchd answered ${answer.length} of ${to - from} operations`);
       }
       results.push(...answer);
     }
     return results;
+  }
+
+  /** Outcomes of the first operations of a request; undefined when the handle was closed meanwhile. */
+  async #perform(request: string): Promise<readonly OpResult[] | undefined> {
+    try {
+      return await this.#link.callPacked(methods.operate, request);
+    } catch (error) {
+      if (error instanceof DpifError && error.code === 'EBADF') return undefined;
+      throw error;
+    }
   }
 
   recvSet(enable: boolean): Promise<void> {

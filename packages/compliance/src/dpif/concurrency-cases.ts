@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type Dpif, type DpifOp, type Flow, FP_CREATE, isDpifError } from '@etherloom/core';
-import { rejects } from '../netdev/tools.js';
+import { eventually, rejects } from '../netdev/tools.js';
 import type { DpifCase, DpifFixture } from './fixture.js';
 import { actions, flow, keyText, raw, rawFlow, samePackets, udpFrom } from './packets.js';
 import { Rig } from './rig.js';
@@ -244,6 +244,7 @@ export const concurrencyCases: readonly DpifCase[] = [
           Array.from({ length: 60 }, (_, i) => raw(60 + i, i)),
         );
         await rig.late(port);
+        await eventually('the readers have all', () => got.reduce((sum, n) => sum + n, 0) >= 60);
         abort.abort();
         await Promise.all(readers);
         const left = await Promise.all([0, 1, 2].map((handler) => rig.dpif.recv(handler)));

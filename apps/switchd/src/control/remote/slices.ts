@@ -35,11 +35,20 @@ export async function nextPorts(dump: AsyncIterator<DpifPort>): Promise<readonly
   return ports;
 }
 
-/** Performs the operations in order until all are done or their outcomes fill a slice. */
+/**
+ * Performs the operations in order until all are done, their outcomes fill a slice, or the handle is closed: then those
+ * that were performed have their outcomes, and asking for the rest says what happened.
+ */
 export async function perform(dpif: Dpif, ops: readonly DpifOp[]): Promise<readonly OpResult[]> {
   const results: OpResult[] = [];
   for (let bytes = 0; results.length < ops.length && bytes < SLICE_BYTES; ) {
-    const some = await dpif.operate(ops.slice(results.length, results.length + STEP));
+    let some: readonly OpResult[];
+    try {
+      some = await dpif.operate(ops.slice(results.length, results.length + STEP));
+    } catch (error) {
+      if (results.length > 0) return results;
+      throw error;
+    }
     for (const { error, flow } of some) {
       bytes += cost(flow?.key, flow?.mask, flow?.actions) + (error?.message.length ?? 0);
     }
