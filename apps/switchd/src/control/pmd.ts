@@ -1,21 +1,23 @@
 /**
- * `dpif-netdev/pmd-*`: what each thread that moves packets did, in the layout of Open vSwitch 3.1. Today that is the main thread;
- * others come by adding them to what `ThreadSource` answers.
+ * `dpif-netdev/pmd-*`: what each thread that moves packets did, in the layout of Open vSwitch 3.1. Poll-mode threads come in the
+ * order of their numbers, which stand where Open vSwitch has cores, as in the port option `pmd-rxq-affinity`; the main thread comes last.
  */
 
 import { type DpctlContext, datapathNames, openNamed } from '@etherloom/cli';
 import { type Dpif, parseName } from '@etherloom/core';
+import type { PmdQueue, UserspaceDpifProvider } from '@etherloom/dpif-userspace';
 import type { ControlCommand } from './command.js';
 
 /** A thread that moves packets of a datapath, and what it counted since it began. */
 export interface ThreadCounters {
-  /** Core of a poll-mode thread; absent for the main thread. */
+  /** Number of a poll-mode thread; absent for the main thread. */
   readonly core?: number;
-  readonly numa?: number;
+  /** Receive queues that a poll-mode thread polls. */
+  readonly queues?: readonly PmdQueue[];
   /** Packets taken from devices. */
   readonly received: number;
-  /** Packets given to devices. */
-  readonly sent: number;
+  /** Packets given to devices; absent where nobody counts them by thread. */
+  readonly sent?: number;
   /** Lookups: one per packet, and one more for each recirculation. */
   readonly passes: number;
   readonly hits: number;
@@ -29,20 +31,38 @@ export interface ThreadCounters {
 /** Finds out about the threads of a datapath. */
 export type ThreadSource = (dpif: Dpif) => Promise<readonly ThreadCounters[]>;
 
-/** The main thread, which forwards inline: it alone moves packets, so the datapath's own counters are its counters. */
-export const mainThread =
-  (context: DpctlContext): ThreadSource =>
+/** Threads of the datapaths of `providers`. The main thread moves packets where there is no other, and none otherwise. */
+export const threadsOf =
+  (context: DpctlContext, providers: readonly UserspaceDpifProvider[]): ThreadSource =>
   async (dpif) => {
-    const { hit, missed, lost, maskHit = 0 } = await dpif.getDpStats();
-    let received = 0;
-    let sent = 0;
-    for await (const { name } of dpif.portDump()) {
-      const stats = await (await context.netdevs.find(name))?.getStats();
-      received += stats?.rxPackets ?? 0;
-      sent += stats?.txPackets ?? 0;
-    }
-    return [{ received, sent, passes: hit + missed, hits: hit, probes: maskHit, missed, lost }];
+    const provider = providers.find(({ type }) => type === dpif.type);
+    const reports = (await provider?.pmdReports(dpif.baseName)) ?? [];
+    if (reports.length === 0) return [await inline(context, dpif)];
+    const threads = reports.map(({ thread, queues, packets, hits, misses, masksProbed, upcallsLost }) => ({
+      core: thread,
+      queues,
+      received: packets,
+      passes: hits + misses,
+      hits,
+      probes: masksProbed,
+      missed: misses,
+      lost: upcallsLost,
+    }));
+    return [...threads, { received: 0, sent: 0, passes: 0, hits: 0, probes: 0, missed: 0, lost: 0 }];
   };
+
+/** The main thread forwarding inline: the counters of the datapath are its own. */
+async function inline(context: DpctlContext, dpif: Dpif): Promise<ThreadCounters> {
+  const { hit, missed, lost, maskHit = 0 } = await dpif.getDpStats();
+  let received = 0;
+  let sent = 0;
+  for await (const { name } of dpif.portDump()) {
+    const stats = await (await context.netdevs.find(name))?.getStats();
+    received += stats?.rxPackets ?? 0;
+    sent += stats?.txPackets ?? 0;
+  }
+  return { received, sent, passes: hit + missed, hits: hit, probes: maskHit, missed, lost };
+}
 
 const COUNTERS = ['received', 'sent', 'passes', 'hits', 'probes', 'missed', 'lost'] as const;
 
@@ -57,12 +77,12 @@ interface Arguments {
   readonly core?: number;
 }
 
-/** `[-pmd CORE] [DP]`, and options of pmd-perf-show that mean nothing without histograms. Unknown words are names, as in Open vSwitch. */
+/** `[-pmd CORE] [DP]`, and options about times and histograms, which nobody keeps. Unknown words are names, as in Open vSwitch. */
 function readArguments(args: readonly string[]): Arguments {
   const found: { dp?: string; core?: number } = {};
   for (let i = 0; i < args.length; i++) {
     if (args[i] === '-pmd' && i + 1 < args.length) found.core = Number(args[++i]);
-    else if (['-it', '-ms'].includes(args[i]!) && i + 1 < args.length) i++;
+    else if (['-it', '-ms', '-secs'].includes(args[i]!) && i + 1 < args.length) i++;
     else if (args[i] !== '-nh') found.dp = args[i]!;
   }
   return found;
@@ -126,6 +146,16 @@ export function pmdCommands(context: DpctlContext, threads: ThreadSource): Contr
       },
     },
     {
+      name: 'dpif-netdev/pmd-rxq-show',
+      usage: '[-pmd core] [-secs secs] [dp]',
+      minArgs: 0,
+      maxArgs: 5,
+      async run(args) {
+        const selected = (await select(args)).filter(({ queues }) => queues !== undefined);
+        return { text: selected.map(formatQueues).join(''), json: { threads: selected.map(threadJson) } };
+      },
+    },
+    {
       name: 'dpif-netdev/pmd-perf-show',
       usage: '[-nh] [-it iter-history-len] [-ms ms-history-len] [-pmd core] [dp]',
       minArgs: 0,
@@ -143,15 +173,18 @@ export function pmdCommands(context: DpctlContext, threads: ThreadSource): Contr
 function since(thread: ThreadCounters, base: ThreadCounters | undefined): ThreadCounters {
   if (base === undefined) return thread;
   const counted: Partial<Record<(typeof COUNTERS)[number], number>> = {};
-  // A port that is gone took its counters with it.
-  for (const name of COUNTERS) counted[name] = Math.max(thread[name] - base[name], 0);
+  for (const name of COUNTERS) {
+    const now = thread[name];
+    // A port that is gone, or a thread that crashed, took its counters with it.
+    if (now !== undefined) counted[name] = Math.max(now - (base[name] ?? 0), 0);
+  }
   return { ...thread, ...counted };
 }
 
 const threadJson = (thread: ThreadCounters) => ({ ...thread });
 
-const title = ({ core, numa = 0 }: ThreadCounters): string =>
-  core === undefined ? 'main thread:' : `pmd thread numa_id ${numa} core_id ${core}:`;
+const title = ({ core }: ThreadCounters): string =>
+  core === undefined ? 'main thread:' : `pmd thread numa_id 0 core_id ${core}:`;
 const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
 
 /** Caches that we do not have, and batches that we do not count, are 0 in Open vSwitch's lines. */
@@ -174,6 +207,16 @@ function formatStats(thread: ThreadCounters): string {
     'avg. packets per output batch: 0.00',
   ];
   return `${title(thread)}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+/** How long packets of single queues take is not known, hence no usage. Pinned queues leave a thread open to others. */
+function formatQueues(thread: ThreadCounters): string {
+  const { queues = [] } = thread;
+  const lines = queues.map(
+    ({ port, queue }) =>
+      `  port: ${port.padEnd(16)}  queue-id: ${String(queue).padStart(2)} (enabled)   pmd usage: NOT AVAIL\n`,
+  );
+  return `${title(thread)}\n  isolated : false\n${lines.join('')}  overhead: NOT AVAIL\n`;
 }
 
 function formatPerformance(thread: ThreadCounters, seconds: number): string {
@@ -204,7 +247,9 @@ function formatPerformance(thread: ThreadCounters, seconds: number): string {
     title(thread),
     '',
     ...(received > 0 ? rx : [`  Rx packets:         ${count(0)}`]),
-    sent > 0 ? `  Tx packets:         ${count(sent)}  (${rate(sent)})` : `  Tx packets:         ${count(0)}`,
+    ...(sent === undefined
+      ? []
+      : [`  Tx packets:         ${count(sent)}${sent > 0 ? `  (${rate(sent)})` : ''}`]),
     '',
   ];
   return lines.map((line) => `${line}\n`).join('');

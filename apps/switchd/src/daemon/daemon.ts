@@ -1,7 +1,11 @@
 /** A running daemon: the only composition root. It makes the registries, the datapaths and the control socket, and undoes all of it. */
 
 import { DpifRegistry, isDpifError, type NetdevRegistry } from '@etherloom/core';
-import { createUserspaceProvider, type PmdEvent } from '@etherloom/dpif-userspace';
+import {
+  createUserspaceProvider,
+  type PmdEvent,
+  type UserspaceDpifProvider,
+} from '@etherloom/dpif-userspace';
 import { DummyProvider } from '@etherloom/netdev-dummy';
 import type { Config } from '../config/schema.js';
 import { builtinCommands } from '../control/builtin.js';
@@ -11,7 +15,7 @@ import { dpifDummyCommands } from '../control/dpif-dummy.js';
 import { fdbCommands } from '../control/fdb.js';
 import { featureCommands } from '../control/features.js';
 import { netdevDummyCommands } from '../control/netdev-dummy.js';
-import { mainThread, pmdCommands } from '../control/pmd.js';
+import { pmdCommands, threadsOf } from '../control/pmd.js';
 import { remoteCommands } from '../control/remote/commands.js';
 import { ControlServer } from '../control/server.js';
 import { statusCommands } from '../control/status.js';
@@ -25,40 +29,34 @@ import { DUMMY_INTERNAL, dummyDatapaths } from './dummy.js';
 import { Log, type Logger } from './log.js';
 import { RunDir } from './run-dir.js';
 
-/** Datapath types. An "internal" port of a user-space datapath is a TAP. */
+/** Datapath types, and the providers of those that may have threads. An "internal" port of a user-space datapath is a TAP. */
 function registerDatapaths(
   dpifs: DpifRegistry,
   netdevs: NetdevRegistry,
   clock: Clock,
   { dummy, pmdThreads, pmdCpus, vlanLimit }: Config,
   log: Logger,
-): void {
-  const threads = {
-    pmdThreads,
-    pmdCpus,
-    onPmdEvent: ({ message, ...event }: PmdEvent) => log.error(event, message),
+): readonly UserspaceDpifProvider[] {
+  const provide = (type: string, internal: string): UserspaceDpifProvider => {
+    const provider = createUserspaceProvider({
+      type,
+      netdevs,
+      portTypes: { internal },
+      clock: clock.now,
+      vlanLimit,
+      pmdThreads,
+      pmdCpus,
+      onPmdEvent: ({ message, ...event }: PmdEvent) => log.error(event, message),
+    });
+    dpifs.register(provider);
+    return provider;
   };
-  const portTypes = { internal: 'tap' };
-  dpifs.register(
-    createUserspaceProvider({ type: 'netdev', netdevs, portTypes, clock: clock.now, vlanLimit, ...threads }),
-  );
-  if (!dummy) {
-    const inMemory = { internal: 'dummy' };
-    dpifs.register(
-      createUserspaceProvider({
-        type: 'dummy',
-        netdevs,
-        portTypes: inMemory,
-        clock: clock.now,
-        vlanLimit,
-        ...threads,
-      }),
-    );
-    return;
-  }
+  const userspace = provide('netdev', 'tap');
+  if (!dummy) return [userspace, provide('dummy', 'dummy')];
   if (!netdevs.has('dummy')) netdevs.register(new DummyProvider());
   netdevs.register(new DummyProvider(DUMMY_INTERNAL));
   dpifs.register(dummyDatapaths(netdevs, clock, vlanLimit));
+  return [userspace];
 }
 
 export interface DaemonInit {
@@ -67,6 +65,13 @@ export interface DaemonInit {
   readonly directory: string;
   readonly version: string;
   readonly logStderr: boolean;
+}
+
+interface Registries {
+  readonly dpifs: DpifRegistry;
+  readonly netdevs: NetdevRegistry;
+  readonly clock: Clock;
+  readonly providers: readonly UserspaceDpifProvider[];
 }
 
 export class Daemon {
@@ -86,7 +91,7 @@ export class Daemon {
   private constructor(
     runDir: RunDir,
     log: Log,
-    { dpifs, netdevs, clock }: { dpifs: DpifRegistry; netdevs: NetdevRegistry; clock: Clock },
+    { dpifs, netdevs, clock, providers }: Registries,
     init: DaemonInit,
   ) {
     const { learning, dummy, vlanLimit } = init.config;
@@ -119,7 +124,7 @@ export class Daemon {
       ...fdbCommands(this.#datapaths),
       ...statusCommands(context, this.#datapaths),
       ...featureCommands(context),
-      ...pmdCommands(context, mainThread(context)),
+      ...pmdCommands(context, threadsOf(context, providers)),
       ...coverageCommands(this.#coverage),
       ...vlogCommands(log),
       ...(dummy
@@ -140,8 +145,8 @@ export class Daemon {
         `the log ${runDir.log} cannot be written`,
         () => new Log({ file: runDir.log, level: config.logLevel, stderr: init.logStderr }),
       );
-      registerDatapaths(dpifs, netdevs, clock, config, log.logger);
-      const daemon = new Daemon(runDir, log, { dpifs, netdevs, clock }, init);
+      const providers = registerDatapaths(dpifs, netdevs, clock, config, log.logger);
+      const daemon = new Daemon(runDir, log, { dpifs, netdevs, clock, providers }, init);
       await daemon.#begin(config);
       return daemon;
     } catch (error) {
