@@ -75,7 +75,38 @@ describe('parseFilter', () => {
     for (const filter of filters) expect([filter, passes(filter, flow)]).toEqual([filter, expected]);
   });
 
+  // What Open vSwitch's dump-flows shows of these three flows.
   it.each([
+    ['dl_vlan=5', [true, false, false]],
+    ['vlan_vid=0x1005', [true, false, false]],
+    ['vlan_vid=5', [false, false, false]],
+    ['vlan_vid=0', [false, false, true]],
+    ['vlan_tci=0x7005', [true, false, false]],
+    ['dl_vlan=0xffff', [false, false, true]],
+    ['dl_vlan_pcp=3', [true, false, false]],
+    ['dl_vlan=5,vlan_pcp=3', [true, false, false]],
+    ['dl_vlan=5,dl_vlan_pcp=2', [false, false, false]],
+    ['reg0=7,metadata=1', [true, true, true]],
+    ['arp:1', [true, true, true]],
+    ['in_port=LOCAL', [false, false, false]],
+    ['arp,arp_op=257', [true, true, true]],
+  ])('of tags: %s', (filter, shown) => {
+    const arp = 'eth_type(0x0806),arp(op=1)';
+    const flows = [
+      TAGGED,
+      `in_port(1),eth(),eth_type(0x88a8),vlan(vid=5,pcp=3),encap(${arp})`,
+      `in_port(1),eth(),${arp}`,
+    ];
+    expect(flows.map((flow) => passes(filter, flow))).toEqual(shown);
+  });
+
+  it.each([
+    ['vlan_pcp=3', 'prerequisites not met for setting vlan_pcp'],
+    ['dl_vlan=x', 'bad value for dl_vlan (x: bad syntax for dl_vlan value)'],
+    ['dl_vlan=5,dl_vlan=5', 'field dl_vlan set multiple times'],
+    ['tcp,tp_dst=-1', 'bad value for tp_dst (-1: value too large for 2-byte field tcp_dst)'],
+    ['tcp,tcp_flags=+syn', 'bad value for tcp_flags (+syn: wildcards not allowed here)'],
+    ['ip,nw_src=*', 'bad value for nw_src (*: wildcards not allowed here)'],
     ['nw_proto=17', 'prerequisites not met for setting nw_proto'],
     ['udp,tp_src=1', 'prerequisites not met for setting tp_src'],
     ['tcp,udp', 'Ethernet type set multiple times'],

@@ -30,6 +30,7 @@ import {
   maskToFlow,
   W_IN_PORT,
   W_MPLS,
+  W_PACKET_TYPE,
   W_TYPE_FRAG_PROTO,
   W_VLAN0,
 } from '@etherloom/odp-codec';
@@ -249,6 +250,12 @@ export class FlowTable implements FlowView {
     if (result.fitness !== 'perfect')
       throw fitnessError('flow key', key, result, flowToKey(this.#key, 0, this.#support));
     checkKnown('flow key', key);
+    if (this.#key[W_PACKET_TYPE] !== 0 && this.#key[W_VLAN0] !== 0) {
+      throw new DpifError(
+        'EINVAL',
+        'the flow key has a vlan, but no eth: packets without Ethernet have no tags',
+      );
+    }
   }
 
   #parseMask(mask: Uint8Array): void {

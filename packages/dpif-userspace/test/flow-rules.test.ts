@@ -193,6 +193,7 @@ describe('keys and masks that do not fit', () => {
     [`${eth}eth_type(0x88b5),ipv4()`, 'holds ipv4'],
     [`${eth}eth_type(0x8100),vlan(vid=1,pcp=0),encap(eth_type(0x0800))`, 'lacks encap/ipv4'],
     [`${eth}eth_type(0x8847),mpls(label=1,tc=0,ttl=9,bos=0)`, 'mpls'],
+    ['in_port(1),eth_type(0x8100),vlan(vid=1,pcp=0),encap(eth_type(0x88b5))', 'no eth'],
   ])('%s', async (text, named) => {
     const { key } = parseFlowKey(text);
     await expect(

@@ -41,16 +41,20 @@ export function about(
   });
 }
 
-/** A rule about a step after which the two flow tables, or their statistics, are not the same any more. */
+/**
+ * A rule about a step after which the two flow tables, or their statistics, are not the same any more; `only` about some of what
+ * differs then.
+ */
 export function since(
   id: string,
   why: string,
   parts: (step: DpctlStep, before: readonly DpctlStep[]) => boolean,
-) {
-  return rule(id, why, ({ step }, record) => {
+  only: (difference: Parts) => boolean = () => true,
+): Deviation {
+  return rule(id, why, (difference, record) => {
     const steps = stepsOf(record);
     const first = steps.findIndex((one, index) => parts(one, steps.slice(0, index)));
-    return first >= 0 && step >= first;
+    return first >= 0 && difference.step >= first && only(difference);
   });
 }
 

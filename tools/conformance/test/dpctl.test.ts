@@ -175,6 +175,15 @@ describe('deviations of sessions', () => {
     expect(rules([put('ct(commit),2')], 0, 'a', 'b')).toEqual(['no-connection-tracking']);
     expect(rules([put('ct_clear,2')], 0, 'a', 'b')).toEqual([]);
     expect(rules([put('trunc(40),77,2')], 0, 'a', 'b')).toEqual(['trunc-is-for-one-output']);
+    const pushed = [put('clone(push_nsh(mdtype=1,np=3,spi=5,si=6),3),3'), ...show];
+    expect(rules(pushed, 1, '00', 'ff')).toEqual(['one-bad-packet']);
+    expect(rules(pushed, 1, '    TX packets:1 ', '    TX packets:2 ')).toEqual(['one-bad-packet']);
+    expect(rules(pushed, 1, '  flows: 1', '  flows: 2')).toEqual([]);
+    const tagged = 'in_port(1),eth_type(0x8100),vlan(vid=1,pcp=0),encap(eth_type(0x88cc))';
+    expect(rules([step(['dpctl/add-flow', tagged, '2'])], 0, 'a', 'b')).toEqual(['tags-need-ethernet']);
+    const filter = (text: string): object => step(['dpctl/dump-flows', `filter=${text}`]);
+    expect(rules([filter('tun_id=5')], 0, 'a', 'b')).toEqual(['filter-fields']);
+    expect(rules([filter('ct_zone=5')], 0, 'a', 'b')).toEqual([]);
     expect(rules([put('trunc(40),3,2')], 0, 'a', 'b')).toEqual([]);
     const add = (text: string, stderr = ''): object =>
       step(['dpctl/add-if', 'dummy@d1', text], stderr === '' ? 0 : 2, '', stderr);

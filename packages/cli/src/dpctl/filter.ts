@@ -3,8 +3,20 @@
  * some packet could match both, so only bits that neither side wildcards are compared.
  */
 
-import { isIPv4, isIPv6 } from 'node:net';
 import { type Field, field, KEY_WORDS } from '@etherloom/odp-codec';
+import {
+  bigEndian,
+  complainOfNumber,
+  fragmentKind,
+  ipv4,
+  ipv6,
+  mac,
+  numberKind,
+  portKind,
+  tcpFlagsKind,
+  unsigned,
+  type ValueKind,
+} from './filter-values.js';
 
 /** The filter cannot be read; the message is Open vSwitch's, less the filter itself in front. */
 export class FilterError extends Error {
@@ -22,8 +34,9 @@ class Wanted {
     return value;
   }
 
+  /** Whether it asks for a value other than 0 there: Open vSwitch takes a 0 for nothing yet. */
   isSet({ offset, bytes }: Field, bits: readonly number[]): boolean {
-    for (let i = 0; i < bytes; i++) if ((this.mask[offset + i]! & bits[i]!) !== 0) return true;
+    for (let i = 0; i < bytes; i++) if ((this.value[offset + i]! & bits[i]!) !== 0) return true;
     return false;
   }
 
@@ -33,12 +46,21 @@ class Wanted {
       this.value[offset + i]! |= value[i]! & bit;
     });
   }
+
+  /** Puts a 16-bit value in the place of what was asked for there; further bits count. */
+  replace({ offset }: Field, value: number, bits: number): void {
+    this.value.set(bigEndian(value, 2), offset);
+    bigEndian(bits, 2).forEach((bit, i) => {
+      this.mask[offset + i]! |= bit;
+    });
+  }
 }
 
 const IN_PORT = field('in_port');
 const DL_TYPE = field('dl_type');
 const NW_PROTO = field('nw_proto');
 const NW_FRAG = field('nw_frag');
+const VLAN_TPID = field('vlan_tpid');
 const VLAN_TCI = field('vlan_tci');
 const TP_SRC = field('tp_src');
 const TP_DST = field('tp_dst');
@@ -49,7 +71,10 @@ const ARP = 0x0806;
 const RARP = 0x8035;
 const MPLS = 0x8847;
 const MPLS_MULTICAST = 0x8848;
+const ETH_TYPE_VLAN = 0x8100;
 const VLAN_PRESENT = 0x1000;
+const VLAN_VID = 0xfff;
+const VLAN_PCP = 0xe000;
 const LATER_FRAGMENT = 2;
 const ND_SOLICIT = 135;
 const ND_ADVERT = 136;
@@ -95,168 +120,104 @@ const neighbour =
   (wanted) =>
     icmp6(wanted) && types.includes(wanted.get(TP_SRC)) && wanted.get(TP_DST) === 0;
 
-interface FilterField {
+interface FilterField extends ValueKind {
   readonly target: Field;
   readonly needs: Test;
-  /** Which bits of the target it is, and what `text` means there; undefined for a text that means nothing. */
+  /** Which bits of the target it is. */
   readonly bits: readonly number[];
-  read(text: string): readonly number[] | undefined;
-  /** Open vSwitch's words for a text that means nothing; `name` is the field's first one. */
-  complain(text: string, name: string): string;
 }
 
-const WILDCARDS = 'wildcards not allowed here';
-const complainOfNumber =
-  (bits: number) =>
-  (text: string, name: string): string => {
-    if (unsigned(text, 0xffff_ffff) === undefined) return `${text}: bad syntax for ${name} value`;
-    const bytes = bits > 16 ? 4 : bits > 8 ? 2 : 1;
-    return `${text}: value too large for ${bytes}-byte field ${name}`;
-  };
-const complainOfAddress = (what: string) => (text: string) =>
-  text.includes('/') ? `${text}: ${WILDCARDS}` : `${text}: invalid ${what} address`;
-
-const bigEndian = (value: number, bytes: number): number[] =>
-  Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * (bytes - 1 - i))) & 0xff);
-
-function unsigned(text: string, max: number): number | undefined {
-  if (!/^(?:0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text)) return undefined;
-  const value = Number(text);
-  return value <= max ? value : undefined;
-}
-
-/** A number of `width` bits, `shift` bits up in its target, with `fixed` bits that it implies. */
-function number(name: string, needs: Test = always, width = 0, shift = 0, fixed = 0): FilterField {
+/** A number of `width` bits, `shift` bits up in its target; `readBits` when Open vSwitch reads a longer one. */
+function number(name: string, needs: Test = always, width = 0, shift = 0, readBits?: number): FilterField {
   const target = field(name);
   const size = width === 0 ? target.bytes * 8 : width;
-  const max = 2 ** size - 1;
   return {
     target,
     needs,
-    bits: bigEndian(max * 2 ** shift + fixed, target.bytes),
-    read(text) {
-      const value = unsigned(text, max);
-      return value === undefined ? undefined : bigEndian(value * 2 ** shift + fixed, target.bytes);
-    },
-    complain: complainOfNumber(size),
+    bits: bigEndian((2 ** size - 1) * 2 ** shift, target.bytes),
+    ...numberKind(size, shift, target.bytes, readBits),
   };
 }
 
-function address(name: string, needs: Test, { read, what }: AddressKind): FilterField {
+/** All of a target, of some kind. */
+function whole(name: string, needs: Test, kind: ValueKind): FilterField {
   const target = field(name);
-  const bits = new Array<number>(target.bytes).fill(0xff);
-  return { target, needs, bits, read, complain: complainOfAddress(what) };
+  return { target, needs, bits: new Array<number>(target.bytes).fill(0xff), ...kind };
 }
 
-interface AddressKind {
-  readonly what: string;
-  read(text: string): readonly number[] | undefined;
-}
-
-const readMac = (text: string): number[] | undefined =>
-  /^(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}$/i.test(text)
-    ? text.split(':').map((byte) => Number.parseInt(byte, 16))
-    : undefined;
-const readIpv4 = (text: string): number[] | undefined =>
-  isIPv4(text) ? text.split('.').map(Number) : undefined;
-
-function readIpv6(text: string): number[] | undefined {
-  if (!isIPv6(text) || text.includes('%')) return undefined;
-  const groups = (part: string): number[] =>
-    part === ''
-      ? []
-      : part.split(':').flatMap((group) => readIpv4(group) ?? bigEndian(Number.parseInt(group, 16), 2));
-  const [head = '', tail] = text.split('::');
-  const front = groups(head);
-  const back = tail === undefined ? [] : groups(tail);
-  return [...front, ...new Array<number>(16 - front.length - back.length).fill(0), ...back];
-}
-
-const mac: AddressKind = { what: 'Ethernet', read: readMac };
-const ipv4: AddressKind = { what: 'IP', read: readIpv4 };
-const ipv6: AddressKind = { what: 'IPv6', read: readIpv6 };
-
-const FRAGMENTS: ReadonlyMap<string, number> = new Map([
-  ['no', 0],
-  ['first', 1],
-  ['later', 3],
-]);
 const NO_VLAN = 0xffff;
 
-const vlan: FilterField = {
-  target: VLAN_TCI,
-  needs: always,
-  bits: [0x1f, 0xff],
-  read(text) {
-    const vid = unsigned(text, NO_VLAN);
-    if (vid === NO_VLAN) return [0, 0];
-    return vid === undefined || vid > 0xfff ? undefined : bigEndian(vid | VLAN_PRESENT, 2);
-  },
-  complain: complainOfNumber(16),
+/** A part of the outer tag: what becomes of the tag's TCI, and which of its bits count then. */
+interface VlanField {
+  readonly bytes: 1 | 2;
+  /** That another field asked for a tag. */
+  readonly needsTag?: true;
+  /** Which bits are its value. */
+  readonly bits: number;
+  readonly counts: number;
+  set(tci: number, value: number): number;
+}
+
+const vlanPcp: VlanField = {
+  bytes: 1,
+  bits: VLAN_PCP,
+  counts: VLAN_PCP | VLAN_PRESENT,
+  set: (tci, value) => (tci & ~VLAN_PCP) | VLAN_PRESENT | ((value & 7) << 13),
 };
-const pcp = number('vlan_tci', always, 3, 13, VLAN_PRESENT);
-const tos: FilterField = {
-  target: field('nw_tos'),
-  needs: ip,
-  bits: [0xfc],
-  read(text) {
-    const value = unsigned(text, 0xff);
-    return value === undefined || (value & 3) !== 0 ? undefined : [value];
-  },
-  complain: complainOfNumber(8),
-};
-const frag: FilterField = {
-  target: NW_FRAG,
-  needs: ip,
-  bits: [0xff],
-  read(text) {
-    const value = FRAGMENTS.get(text);
-    return value === undefined ? undefined : [value];
-  },
-  complain: (text) =>
-    text === 'yes' || text === 'not_later'
-      ? `${text}: ${WILDCARDS}`
-      : // Open vSwitch leaves the parenthesis open.
-        `${text}: unknown fragment type (valid types are "no", "yes", "first", "later", "not_later"`,
-};
-const inPort: FilterField = {
-  ...number('in_port'),
-  complain: (text) => `${text}: invalid or unknown port for in_port`,
-};
+const VLAN_FIELDS: ReadonlyMap<string, VlanField> = new Map<string, VlanField>([
+  ['vlan_tci', { bytes: 2, bits: 0xffff, counts: 0xffff, set: (_tci, value) => value }],
+  [
+    'dl_vlan',
+    {
+      bytes: 2,
+      bits: VLAN_VID,
+      counts: VLAN_VID | VLAN_PRESENT,
+      set: (tci, value) => (value === NO_VLAN ? 0 : (tci & ~VLAN_VID) | VLAN_PRESENT | (value & VLAN_VID)),
+    },
+  ],
+  [
+    'vlan_vid',
+    {
+      bytes: 2,
+      bits: VLAN_VID | VLAN_PRESENT,
+      counts: VLAN_VID | VLAN_PRESENT,
+      set: (tci, value) => (tci & VLAN_PCP) | (value & ~VLAN_PCP),
+    },
+  ],
+  ['dl_vlan_pcp', vlanPcp],
+  ['vlan_pcp', { ...vlanPcp, needsTag: true }],
+]);
 
 const isIpv4 = isType(IPV4);
 const isIpv6 = isType(IPV6);
 
 /** Names, the one that Open vSwitch uses in messages first. */
 const ROWS: readonly (readonly [names: readonly string[], field: FilterField])[] = [
-  [['in_port'], inPort],
+  [['in_port'], whole('in_port', always, portKind)],
   [['recirc_id'], number('recirc_id')],
   [['dp_hash'], number('dp_hash')],
   [['pkt_mark'], number('skb_mark')],
+  [['skb_priority'], number('skb_priority')],
   [['ct_zone'], number('ct_zone')],
   [['ct_mark'], number('ct_mark')],
-  [['eth_src', 'dl_src'], address('dl_src', always, mac)],
-  [['eth_dst', 'dl_dst'], address('dl_dst', always, mac)],
+  [['eth_src', 'dl_src'], whole('dl_src', always, mac)],
+  [['eth_dst', 'dl_dst'], whole('dl_dst', always, mac)],
   [['eth_type', 'dl_type'], number('dl_type')],
-  [['dl_vlan'], vlan],
-  [['vlan_vid'], vlan],
-  [['dl_vlan_pcp'], pcp],
-  [['vlan_pcp'], pcp],
-  [['vlan_tci'], number('vlan_tci')],
-  [['ip_src', 'nw_src'], address('nw_src', isIpv4, ipv4)],
-  [['ip_dst', 'nw_dst'], address('nw_dst', isIpv4, ipv4)],
-  [['ipv6_src'], address('ipv6_src', isIpv6, ipv6)],
-  [['ipv6_dst'], address('ipv6_dst', isIpv6, ipv6)],
+  [['ip_src', 'nw_src'], whole('nw_src', isIpv4, ipv4)],
+  [['ip_dst', 'nw_dst'], whole('nw_dst', isIpv4, ipv4)],
+  [['ipv6_src'], whole('ipv6_src', isIpv6, ipv6)],
+  [['ipv6_dst'], whole('ipv6_dst', isIpv6, ipv6)],
   [['ipv6_label'], number('ipv6_label', isIpv6, 20)],
   [['nw_proto', 'ip_proto'], number('nw_proto', ip)],
-  [['nw_tos'], tos],
+  // The lower two bits are left out.
+  [['nw_tos'], { ...number('nw_tos', ip), bits: [0xfc] }],
   [['ip_dscp'], number('nw_tos', ip, 6, 2)],
   [['nw_ecn', 'ip_ecn'], number('nw_tos', ip, 2)],
   [['nw_ttl'], number('nw_ttl', ip)],
-  [['ip_frag', 'nw_frag'], frag],
+  [['ip_frag', 'nw_frag'], whole('nw_frag', ip, fragmentKind)],
   [['tcp_src', 'tp_src'], number('tp_src', transport(6))],
   [['tcp_dst', 'tp_dst'], number('tp_dst', transport(6))],
-  [['tcp_flags'], number('tcp_flags', transport(6), 12)],
+  [['tcp_flags'], { ...number('tcp_flags', transport(6), 12), ...tcpFlagsKind }],
   [['udp_src'], number('tp_src', transport(17))],
   [['udp_dst'], number('tp_dst', transport(17))],
   [['sctp_src'], number('tp_src', transport(132))],
@@ -265,19 +226,22 @@ const ROWS: readonly (readonly [names: readonly string[], field: FilterField])[]
   [['icmp_code'], number('tp_dst', transport(1, isIpv4), 8)],
   [['icmpv6_type'], number('tp_src', icmp6, 8)],
   [['icmpv6_code'], number('tp_dst', icmp6, 8)],
-  [['nd_target'], address('nd_target', neighbour(ND_SOLICIT, ND_ADVERT), ipv6)],
-  [['nd_sll'], address('arp_sha', neighbour(ND_SOLICIT), mac)],
-  [['nd_tll'], address('arp_tha', neighbour(ND_ADVERT), mac)],
-  [['arp_op'], number('nw_proto', arp)],
-  [['arp_spa'], address('nw_src', arp, ipv4)],
-  [['arp_tpa'], address('nw_dst', arp, ipv4)],
-  [['arp_sha'], address('arp_sha', arp, mac)],
-  [['arp_tha'], address('arp_tha', arp, mac)],
+  [['nd_target'], whole('nd_target', neighbour(ND_SOLICIT, ND_ADVERT), ipv6)],
+  [['nd_sll'], whole('arp_sha', neighbour(ND_SOLICIT), mac)],
+  [['nd_tll'], whole('arp_tha', neighbour(ND_ADVERT), mac)],
+  [['arp_op'], number('nw_proto', arp, 0, 0, 16)],
+  [['arp_spa'], whole('nw_src', arp, ipv4)],
+  [['arp_tpa'], whole('nw_dst', arp, ipv4)],
+  [['arp_sha'], whole('arp_sha', arp, mac)],
+  [['arp_tha'], whole('arp_tha', arp, mac)],
   [['mpls_label'], number('mpls_lse0', mpls, 20, 12)],
   [['mpls_tc'], number('mpls_lse0', mpls, 3, 9)],
   [['mpls_bos'], number('mpls_lse0', mpls, 1, 8)],
   [['mpls_ttl'], number('mpls_lse0', mpls, 8)],
 ];
+
+/** OpenFlow's own fields, which no flow of a datapath matches: whatever is asked of them, all flows pass. */
+const CLIENT_FIELDS = /^(?:metadata|conj_id|actset_output|reg(?:\d|1[0-5])|xreg[0-7]|xxreg[0-3])$/;
 
 const FILTER_FIELDS: ReadonlyMap<string, FilterField & { readonly name: string }> = new Map(
   ROWS.flatMap(([names, row]) => names.map((name) => [name, { ...row, name: names[0]! }] as const)),
@@ -289,7 +253,9 @@ export type FlowFilter = (key: Int32Array, mask: Int32Array) => boolean;
 /** Reads a filter. `portNumber` finds ports by name. Throws a {@link FilterError}. */
 export function parseFilter(text: string, portNumber: (name: string) => number | undefined): FlowFilter {
   const wanted = new Wanted();
-  for (const [, key = '', value = ''] of text.matchAll(/([^=,\s]+)(?:=([^,\s]*))?/g)) {
+  for (const [, key = '', value = ''] of text.matchAll(
+    /([^:=(,\s]+)(?:[:=]((?:\([^)]*\)|[^,\s])*)|\([^)]*\))?/g,
+  )) {
     const protocol = PROTOCOLS.get(key);
     if (protocol !== undefined) setProtocol(wanted, protocol);
     else setField(wanted, key, value, portNumber);
@@ -319,6 +285,12 @@ function setField(
   text: string,
   portNumber: (name: string) => number | undefined,
 ): void {
+  const part = VLAN_FIELDS.get(name);
+  if (part !== undefined) {
+    setVlan(wanted, name, part, text);
+    return;
+  }
+  if (CLIENT_FIELDS.test(name)) return;
   const found = FILTER_FIELDS.get(name);
   if (found === undefined) throw new FilterError(`unknown field ${name}`);
   const { target, bits } = found;
@@ -326,8 +298,28 @@ function setField(
   if (wanted.isSet(target, bits)) throw new FilterError(`field ${name} set multiple times`);
   const port = target === IN_PORT ? portNumber(text) : undefined;
   const value = port === undefined ? found.read(text) : bigEndian(port, target.bytes);
-  if (value === undefined)
+  if (value === undefined) {
     throw new FilterError(`bad value for ${name} (${found.complain(text, found.name)})`);
-  // A vlan of 0xffff asks for packets without any tag: then all of the tag counts.
-  wanted.set(target, value, found.read === vlan.read && value[0] === 0 ? [0xff, 0xff] : bits);
+  }
+  wanted.set(target, value, bits);
+}
+
+/**
+ * Open vSwitch gives a tag that is asked for the TPID 0x8100, and the mask of the TPID the same value: tags with another are found
+ * only where those two bits agree.
+ */
+function setVlan(wanted: Wanted, name: string, part: VlanField, text: string): void {
+  const before = wanted.get(VLAN_TCI);
+  if (part.needsTag && (before & VLAN_PRESENT) === 0) {
+    throw new FilterError(`prerequisites not met for setting ${name}`);
+  }
+  if ((before & part.bits) !== 0) throw new FilterError(`field ${name} set multiple times`);
+  const value = unsigned(text, 2 ** (8 * part.bytes) - 1);
+  if (value === undefined) {
+    throw new FilterError(`bad value for ${name} (${complainOfNumber(text, name, part.bytes)})`);
+  }
+  const tci = part.set(before, value);
+  wanted.replace(VLAN_TCI, tci, part.counts);
+  const tagged = tci !== 0 || wanted.get(VLAN_TPID) !== 0;
+  wanted.replace(VLAN_TPID, tagged ? ETH_TYPE_VLAN : 0, ETH_TYPE_VLAN);
 }
