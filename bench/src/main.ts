@@ -1,15 +1,15 @@
 /** `npm run bench [-- SCENARIO...] [--quick] [--peers] [--json FILE]`: runs scenarios and prints their figures. */
 
 import { writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
-import type { Row, Scenario } from './scenario.js';
+import { machine } from './machine.js';
+import type { Options, Row, Scenario } from './scenario.js';
 import { codec } from './scenarios/codec.js';
 import { forward } from './scenarios/forward.js';
 import { masks } from './scenarios/masks.js';
 import { rewrite } from './scenarios/rewrite.js';
 import { threads } from './scenarios/threads.js';
+import { table } from './table.js';
 
 const SCENARIOS: readonly Scenario[] = [forward, masks, rewrite, codec, threads];
 
@@ -19,51 +19,42 @@ const USAGE = `usage: npm run bench -- [SCENARIO...] [--quick] [--peers] [--json
   --peers      measure other implementations too; as root, install those that are missing
   --json FILE  write the figures to FILE as well
 
+Without a SCENARIO all of them:
+
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
 `;
 
-function machine(): Record<string, string | number> {
-  return {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-    platform: `${process.platform} ${process.arch}`,
-  };
+/** A scenario that gave no figures. */
+interface Failure {
+  readonly scenario: string;
+  readonly reason: string;
 }
 
-const figure = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
-
-function print(rows: readonly Row[]): void {
-  const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers ?? {})))];
-  const table = new Table({
-    head: [
-      'scenario',
-      'point',
-      'metric',
-      'ours',
-      'spread',
-      ...peers,
-      ...peers.map((peer) => `ratio ${peer}`),
-    ],
-    style: { head: [], border: [] },
-  });
-  for (const row of rows) {
-    const theirs = peers.map((peer) => row.peers?.[peer]);
-    table.push([
-      row.scenario,
-      row.point,
-      row.metric,
-      `${figure(row.ours)} ${row.unit}`,
-      `${(row.spread * 100).toFixed(0)} %`,
-      ...theirs.map((value) => (value === undefined ? '' : `${figure(value)} ${row.unit}`)),
-      ...peers.map((peer) => {
-        const ratio = row.ratio?.[peer];
-        return ratio === undefined ? '' : `${figure(ratio)} x`;
-      }),
-    ]);
+/** Runs `chosen` in turn; `done` is told of all figures so far after each. Returns those that failed. */
+async function runAll(
+  chosen: readonly Scenario[],
+  options: Options,
+  done: (rows: readonly Row[], failed: readonly Failure[]) => void,
+): Promise<readonly Failure[]> {
+  const rows: Row[] = [];
+  const failed: Failure[] = [];
+  for (const scenario of chosen) {
+    const { name } = scenario;
+    console.error(`bench: ${name}: ${scenario.about}`);
+    const began = performance.now();
+    try {
+      rows.push(...(await scenario.run(options)));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      failed.push({ scenario: name, reason });
+      console.error(`bench: ${name}: no figures: ${reason}`);
+    }
+    console.error(`bench: ${name}: took ${((performance.now() - began) / 1000).toFixed(0)} s`);
+    done(rows, failed);
   }
-  console.log(table.toString());
+  if (rows.length > 0) console.log(table(rows));
+  for (const { scenario, reason } of failed) console.log(`${scenario}: no figures: ${reason}`);
+  return failed;
 }
 
 async function main(): Promise<number> {
@@ -84,16 +75,14 @@ async function main(): Promise<number> {
   }
   const chosen =
     positionals.length === 0 ? SCENARIOS : SCENARIOS.filter(({ name }) => positionals.includes(name));
-  const rows: Row[] = [];
-  for (const scenario of chosen) {
-    console.error(`bench: ${scenario.name}: ${scenario.about}`);
-    rows.push(...(await scenario.run({ quick: values.quick === true, peers: values.peers === true })));
-  }
-  print(rows);
-  if (values.json !== undefined) {
-    writeFileSync(values.json, `${JSON.stringify({ machine: machine(), rows }, null, 2)}\n`);
-  }
-  return 0;
+  const options = { quick: values.quick === true, peers: values.peers === true };
+  const failed = await runAll(chosen, options, (rows, failures) => {
+    // After each scenario: a sitting that is broken off has given what it gave.
+    if (values.json === undefined) return;
+    const report = { machine: machine(), ...options, rows, failed: failures };
+    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  });
+  return failed.length === 0 ? 0 : 1;
 }
 
 try {

@@ -9,7 +9,7 @@ const PACKAGES = [PYTHON_OVS, 'python3-netaddr', 'python3-pyparsing'];
 
 /** Debian's own: what is first on the PATH may be another one, which does not see Debian's packages. */
 const PYTHON = '/usr/bin/python3';
-const SCRIPT = fileURLToPath(new URL('../../peers/odp_flow.py', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../../peers/python-ovs/odp_flow.py', import.meta.url));
 
 const succeeds = (command: string, ...args: readonly string[]): boolean =>
   spawnSync(command, args, { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })

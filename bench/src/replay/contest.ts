@@ -3,7 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { median, type Options, type Row, spread } from '../scenario.js';
+import { type Axis, median, type Options, type Row, spread } from '../scenario.js';
 import type { Contestant, Running } from './contestant.js';
 import { ours } from './ours.js';
 import type { Workload } from './workload.js';
@@ -13,6 +13,7 @@ export interface Point {
   readonly name: string;
   /** Whether `--quick` measures it too. */
   readonly quick?: boolean;
+  readonly axis?: Axis;
   /** Writes captures to `folder`. */
   workload(folder: string): Workload;
 }
@@ -83,9 +84,11 @@ async function measure(
       ours: median(mine),
       spread: spread(mine),
       peers: Object.fromEntries(theirs.map((peer) => [peer.name, median(peer.figures)])),
+      peerSpreads: Object.fromEntries(theirs.map((peer) => [peer.name, spread(peer.figures)])),
       ratio: Object.fromEntries(
         theirs.map((peer) => [peer.name, median(peer.figures.map((figure, i) => figure / mine[i]!))]),
       ),
+      ...(point.axis === undefined ? {} : { axis: point.axis }),
     };
   } finally {
     for (const { one } of running.reverse()) await one.stop();

@@ -201,8 +201,12 @@ function dump({ rounds }: Plan, seconds: number, peers: boolean): Row {
     }
     const result = row('lines of dump-flows', 'parse', 'lines/s', ours);
     if (missing !== undefined) return result;
-    const peer = median(theirs);
-    return { ...result, peers: { [PYTHON_OVS]: peer }, ratio: { [PYTHON_OVS]: result.ours / peer } };
+    return {
+      ...result,
+      peers: { [PYTHON_OVS]: median(theirs) },
+      peerSpreads: { [PYTHON_OVS]: spread(theirs) },
+      ratio: { [PYTHON_OVS]: median(ours.map((figure, i) => figure / theirs[i]!)) },
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

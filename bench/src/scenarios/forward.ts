@@ -25,6 +25,7 @@ function point(tuples: number, { name, fields }: (typeof KINDS)[number]): Point 
   return {
     name: `${tuples} five-tuple${tuples === 1 ? '' : 's'}, flow by ${name}`,
     quick: tuples === 1000,
+    axis: { label: 'five-tuples', value: tuples, series: `flow by ${name}` },
     workload(folder) {
       const frame = frameOf();
       const frames = Array.from({ length: tuples }, (_, i) => frame(tupleOf(i)));

@@ -55,6 +55,7 @@ function point(masks: number): Point {
   return {
     name: `${masks} masks`,
     quick: masks === 20,
+    axis: { label: 'masks', value: masks },
     workload(folder) {
       const frame = frameOf();
       const frames: Uint8Array[] = [];

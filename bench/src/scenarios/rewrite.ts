@@ -13,6 +13,7 @@ function point(tuples: number): Point {
   return {
     name: `set eth, set ipv4, push_vlan; ${tuples} five-tuple${tuples === 1 ? '' : 's'}`,
     quick: tuples === 1000,
+    axis: { label: 'five-tuples', value: tuples },
     workload(folder) {
       const frame = frameOf();
       const frames = Array.from({ length: tuples }, (_, i) => frame(tupleOf(i)));

@@ -1,6 +1,6 @@
 """Parses the flow lines in a file with Open vSwitch's Python library, over and over; prints lines per second.
 
-Usage: python3 odp_flow.py FILE SECONDS
+Usage: odp_flow.py FILE SECONDS
 """
 
 import sys
