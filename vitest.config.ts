@@ -12,6 +12,7 @@ export default defineConfig({
     include: [
       'packages/*/test/**/*.test.ts',
       'apps/*/test/**/*.test.ts',
+      'bench/test/**/*.test.ts',
       'tools/*/test/**/*.test.ts',
       'scripts/test/**/*.test.ts',
     ],

@@ -1,8 +1,10 @@
-/** `npm run bench [-- SCENARIO...] [--quick] [--peers] [--json FILE]`: runs scenarios and prints their figures. */
+/** `npm run bench [-- SCENARIO...]`: runs scenarios and prints their figures, or draws figures of before. */
 
 import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { machine } from './machine.js';
+import { type Report, readReport, writePages } from './plot/report.js';
 import type { Options, Row, Scenario } from './scenario.js';
 import { codec } from './scenarios/codec.js';
 import { forward } from './scenarios/forward.js';
@@ -13,31 +15,31 @@ import { table } from './table.js';
 
 const SCENARIOS: readonly Scenario[] = [forward, masks, rewrite, codec, threads];
 
+/** Where figures are published. */
+const PAGES = fileURLToPath(new URL('../../docs/performance/', import.meta.url));
+
 const USAGE = `usage: npm run bench -- [SCENARIO...] [--quick] [--peers] [--json FILE]
+       npm run bench -- --plot FILE
 
   --quick      fewer and shorter rounds: indicative only
   --peers      measure other implementations too; as root, install those that are missing
   --json FILE  write the figures to FILE as well
+  --plot FILE  measure nothing; draw what --json wrote to FILE, and make tables of it, in docs/performance
 
 Without a SCENARIO all of them:
 
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
 `;
 
-/** A scenario that gave no figures. */
-interface Failure {
-  readonly scenario: string;
-  readonly reason: string;
-}
-
-/** Runs `chosen` in turn; `done` is told of all figures so far after each. Returns those that failed. */
+/** Runs `chosen` in turn; `done` is told of all figures so far after each. */
 async function runAll(
   chosen: readonly Scenario[],
   options: Options,
-  done: (rows: readonly Row[], failed: readonly Failure[]) => void,
-): Promise<readonly Failure[]> {
+  done: (report: Report) => void,
+): Promise<Report> {
   const rows: Row[] = [];
-  const failed: Failure[] = [];
+  const failed: { scenario: string; reason: string }[] = [];
+  const report: Report = { machine: machine(), ...options, rows, failed };
   for (const scenario of chosen) {
     const { name } = scenario;
     console.error(`bench: ${name}: ${scenario.about}`);
@@ -50,11 +52,9 @@ async function runAll(
       console.error(`bench: ${name}: no figures: ${reason}`);
     }
     console.error(`bench: ${name}: took ${((performance.now() - began) / 1000).toFixed(0)} s`);
-    done(rows, failed);
+    done(report);
   }
-  if (rows.length > 0) console.log(table(rows));
-  for (const { scenario, reason } of failed) console.log(`${scenario}: no figures: ${reason}`);
-  return failed;
+  return report;
 }
 
 async function main(): Promise<number> {
@@ -64,6 +64,7 @@ async function main(): Promise<number> {
       quick: { type: 'boolean' },
       peers: { type: 'boolean' },
       json: { type: 'string' },
+      plot: { type: 'string' },
       help: { type: 'boolean' },
     },
   });
@@ -73,15 +74,20 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  if (values.plot !== undefined) {
+    if (positionals.length > 0) throw new TypeError('--plot draws all scenarios of its file; name none');
+    for (const file of writePages(readReport(values.plot), SCENARIOS, PAGES)) console.log(file);
+    return 0;
+  }
   const chosen =
     positionals.length === 0 ? SCENARIOS : SCENARIOS.filter(({ name }) => positionals.includes(name));
   const options = { quick: values.quick === true, peers: values.peers === true };
-  const failed = await runAll(chosen, options, (rows, failures) => {
+  const { rows, failed } = await runAll(chosen, options, (report) => {
     // After each scenario: a sitting that is broken off has given what it gave.
-    if (values.json === undefined) return;
-    const report = { machine: machine(), ...options, rows, failed: failures };
-    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
   });
+  if (rows.length > 0) console.log(table(rows));
+  for (const { scenario, reason } of failed) console.log(`${scenario}: no figures: ${reason}`);
   return failed.length === 0 ? 0 : 1;
 }
 
