@@ -75,7 +75,7 @@ describe('parseFilter', () => {
     for (const filter of filters) expect([filter, passes(filter, flow)]).toEqual([filter, expected]);
   });
 
-  // What Open vSwitch's dump-flows shows of these three flows.
+  // What Open vSwitch's dump-flows shows of these flows.
   it.each([
     ['dl_vlan=5', [true, false, false]],
     ['vlan_vid=0x1005', [true, false, false]],
@@ -100,7 +100,62 @@ describe('parseFilter', () => {
     expect(flows.map((flow) => passes(filter, flow))).toEqual(shown);
   });
 
+  // What Open vSwitch's dump-flows shows of these flows.
   it.each([
+    ['tun_id=5', [true, true, true]],
+    ['tun_id=-1', [true, false, true]],
+    ['tunnel_id=0x6', [true, false, true]],
+    ['tun_src=1.1.1.1', [true, true, true]],
+    ['tun_src=1.1.1.2', [true, false, true]],
+    ['tun_flags=oam', [true, false, true]],
+    ['tun_ttl=8', [true, false, true]],
+    ['tun_gbp_id=1', [true, true, true]],
+    ['tun_metadata63=1', [true, true, true]],
+    ['ct_state=trk', [true, true, false]],
+    ['ct_state=trk|new', [true, true, true]],
+    ['ct_state=32', [true, true, false]],
+    ['ct_zone=6', [true, true, false]],
+    ['ct_label=0x107', [true, true, true]],
+    ['ct_label=8', [true, true, false]],
+    ['ct_state=rpl,ct_nw_src=1.1.1.1', [true, true, false]],
+    ['udp,udp_dst=065', [true, true, false]],
+    ['udp,udp_dst=0X35', [true, true, false]],
+    ['udp,udp_dst=0x', [false, false, false]],
+    ['packet_type=(0,0)', [true, true, true]],
+    ['in_port_oxm=1', [true, false, false]],
+    ['in_port=+1', [true, false, false]],
+    ['dl_type=0x894f,nsh_spi=1', [false, false, false]],
+  ])('of tunnels and connections: %s', (filter, shown) => {
+    const udp = 'eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp(dst=53)';
+    const flows = [
+      `in_port(1),${udp}`,
+      `in_port(2),tunnel(tun_id=5,src=1.1.1.1,dst=2.2.2.2,tos=0,ttl=9,flags(key)),${udp}`,
+      'in_port(3),ct_state(+trk+new-est),ct_zone(5),ct_mark(0x6),ct_label(0x7/0xff),eth(),eth_type(0x0800),ipv4(proto=6,frag=no),tcp(dst=53)',
+    ];
+    expect(flows.map((flow) => passes(filter, flow))).toEqual(shown);
+  });
+
+  it.each([
+    ['ct_state=+trk', 'bad value for ct_state (+trk: wildcards not allowed here)'],
+    ['ct_state=0x100', 'bad value for ct_state (0x100: unknown ct_state flag(s))'],
+    ['ct_state=trk,ct_nw_proto=6', 'prerequisites not met for setting ct_nw_proto'],
+    ['ct_label=x', 'bad value for ct_label (x: bad syntax for ct_label value)'],
+    ['tun_flags=2', 'bad value for tun_flags (2: unknown tunnel flag(s))'],
+    [
+      'tun_erspan_hwid=300',
+      'bad value for tun_erspan_hwid (300: value too large for 1-byte field tun_erspan_hwid)',
+    ],
+    ['nsp=1', 'prerequisites not met for setting nsp'],
+    ['packet_type=5', "bad value for packet_type (5: bad syntax for packet type missing '(')"],
+    ['packet_type=(1)', "bad value for packet_type (1): bad syntax for packet type missing ',')"],
+    ['packet_type=(x,1)', 'bad value for packet_type (x,1): bad syntax for packet type ns)'],
+    ['packet_type=(1,0x1ffff)', 'bad value for packet_type (0x1ffff): bad syntax for packet type ns_type)'],
+    ['packet_type=(1,0x800),dl_vlan=5', 'prerequisites not met for setting dl_vlan'],
+    ['in_port_oxm=x', 'bad value for in_port_oxm (x: port value out of range for in_port_oxm)'],
+    ['in_port=0x1', 'bad value for in_port (0x1: invalid or unknown port for in_port)'],
+    ['udp,udp_dst=08', 'bad value for udp_dst (08: bad syntax for udp_dst value)'],
+    ['reg0=1,reg0=2', 'field reg0 set multiple times'],
+    ['reg0=0x123456789', 'bad value for reg0 (0x123456789: value too large for 4-byte field reg0)'],
     ['vlan_pcp=3', 'prerequisites not met for setting vlan_pcp'],
     ['dl_vlan=x', 'bad value for dl_vlan (x: bad syntax for dl_vlan value)'],
     ['dl_vlan=5,dl_vlan=5', 'field dl_vlan set multiple times'],

@@ -28,3 +28,23 @@ export function udpHeader(hex: string): number | undefined {
   const l4 = layers[LAYER_L4]!;
   return proto === UDP && l4 > 0 && hex.length >= (l4 + 8) * 2 ? l4 * 2 : undefined;
 }
+
+/** Whether `want`, packets with spaces between them, is `have` but for some that are missing. */
+export function lacksPackets(want: string, have: string): boolean {
+  if (!/^[0-9a-f ]*$/.test(want) || !/^[0-9a-f]+(?: [0-9a-f]+)*$/.test(have)) return false;
+  const wanted = want === '' ? [] : want.split(' ');
+  let found = 0;
+  for (const packet of have.split(' ')) if (packet === wanted[found]) found++;
+  return found === wanted.length && want.length < have.length;
+}
+
+const SENT = /^ {4}(?:TX packets:(\d+) .*|RX bytes:\d+ .* TX bytes:(\d+) .*)$/;
+
+/** Whether two lines of show -s differ in what a port sent, and it sent more in `have`. */
+export function lacksSent(want: string, have: string): boolean {
+  const counts = [want, have].map((line) => {
+    const [, packets, bytes] = SENT.exec(line) ?? [];
+    return Number(packets ?? bytes);
+  });
+  return counts[0]! < counts[1]!;
+}

@@ -57,11 +57,15 @@ export class TranscriptDiff {
     this.#lines(`${where}.stderr`, want.stderr, have.stderr);
   }
 
-  /** Packets that a port sent, in hexadecimal. */
+  /** Packets that a port sent, in hexadecimal: one by one, or all of them when there is one too many or too few. */
   packets(step: number, want: readonly unknown[], have: readonly string[]): void {
-    for (let i = 0; i < Math.max(want.length, have.length); i++) {
-      if (want[i] === have[i]) continue;
-      this.differences.push(differing(`steps[${step}].packets[${i}]`, want[i], have[i]));
+    const field = `steps[${step}].packets`;
+    if (want.length !== have.length) {
+      this.differences.push(differing(field, want.join(' '), have.join(' ')));
+      return;
+    }
+    for (const [i, packet] of have.entries()) {
+      if (want[i] !== packet) this.differences.push(differing(`${field}[${i}]`, want[i], packet));
     }
   }
 

@@ -11,18 +11,23 @@ export interface ValueKind {
 const WILDCARDS = 'wildcards not allowed here';
 const wildcards = (text: string): string => `${text}: ${WILDCARDS}`;
 
-export const bigEndian = (value: number, bytes: number): number[] =>
-  Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * (bytes - 1 - i))) & 0xff);
+export const bigEndian = (value: number | bigint, bytes: number): number[] =>
+  Array.from({ length: bytes }, (_, i) => Number((BigInt(value) >> BigInt(8 * (bytes - 1 - i))) & 0xffn));
 
-/** A number up to `max`; undefined for any other text. */
-export function unsigned(text: string, max: number): number | undefined {
-  if (!/^(?:0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text)) return undefined;
-  const value = Number(text);
-  return value <= max ? value : undefined;
+/** As C reads numbers: hexadecimal behind 0x, which may be all of it, octal behind 0; a minus counts back from 2^64. */
+const NUMBER = /^\s*(?:0x[0-9a-f]*|[+-]?(?:0[0-7]*|[1-9]\d*|0x[0-9a-f]+))$/i;
+
+/** A number of so many bytes; undefined for any other text, and for a larger one. */
+export function unsigned(text: string, bytes: number): bigint | undefined {
+  if (!NUMBER.test(text)) return undefined;
+  const [, sign, digits = ''] = /^\s*([+-]?)(.*)$/.exec(text) ?? [];
+  const magnitude = BigInt(/^0x$/i.test(digits) ? 0 : digits.replace(/^0(?=[0-7])/, '0o'));
+  const value = sign === '-' ? BigInt.asUintN(64, -magnitude) : magnitude;
+  return value < 1n << BigInt(8 * bytes) ? value : undefined;
 }
 
 /** Bytes of the number that Open vSwitch reads for a field of so many bits. */
-const bytesFor = (bits: number): number => (bits > 16 ? 4 : bits > 8 ? 2 : 1);
+const bytesFor = (bits: number): number => [1, 2, 4, 8, 16].find((bytes) => bits <= 8 * bytes) ?? 16;
 
 /**
  * A number of `width` bits, `shift` bits up in `bytes`. Bits that are too many for it are left out, as in Open vSwitch, but
@@ -32,8 +37,10 @@ export function numberKind(width: number, shift: number, bytes: number, readBits
   const size = bytesFor(readBits);
   return {
     read(text) {
-      const value = unsigned(text, 2 ** (8 * size) - 1);
-      return value === undefined ? undefined : bigEndian((value % 2 ** width) * 2 ** shift, bytes);
+      const value = unsigned(text, size);
+      return value === undefined
+        ? undefined
+        : bigEndian(BigInt.asUintN(width, value) << BigInt(shift), bytes);
     },
     complain: (text, name) => complainOfNumber(text, name, size),
   };
@@ -41,7 +48,7 @@ export function numberKind(width: number, shift: number, bytes: number, readBits
 
 export function complainOfNumber(text: string, name: string, bytes: number): string {
   if (text === '*') return wildcards(text);
-  return unsigned(text, 0xffff_ffff) !== undefined || /^-\d+$/.test(text)
+  return NUMBER.test(text)
     ? `${text}: value too large for ${bytes}-byte field ${name}`
     : `${text}: bad syntax for ${name} value`;
 }
@@ -90,8 +97,8 @@ const readIpv6: Read = (text) => {
 const prefixOr =
   (bytes: number, read: Read): Read =>
   (text) => {
-    const length = unsigned(text, 8 * bytes);
-    if (length === undefined) return read(text);
+    const length = /^\d{1,3}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(length <= 8 * bytes)) return read(text);
     return Array.from(
       { length: bytes },
       (_, i) => (0xff00 >> Math.min(Math.max(length - 8 * i, 0), 8)) & 0xff,
@@ -116,13 +123,47 @@ const RESERVED_PORTS: ReadonlyMap<string, number> = new Map([
   ['none', 0xffff],
 ]);
 
+/** Where OpenFlow's 32-bit names for its reserved ports begin. */
+const RESERVED_32 = 0xffff_ff00;
+
 /** A port's number in OpenFlow, which has 16 bits for it; names are for the caller to look up first. */
+function portNumber(text: string): number | undefined {
+  const reserved = RESERVED_PORTS.get(text.toLowerCase());
+  if (reserved !== undefined || !/^\+?\d{1,10}$/.test(text)) return reserved;
+  const value = Number(text);
+  return value <= 0xffff || value >= RESERVED_32 ? value & 0xffff : undefined;
+}
+
 export const portKind: ValueKind = {
   read(text) {
-    const value = RESERVED_PORTS.get(text.toLowerCase()) ?? unsigned(text, 0xffff);
+    const value = portNumber(text);
     return value === undefined ? undefined : bigEndian(value, 4);
   },
-  complain: (text) => (text === '*' ? wildcards(text) : `${text}: invalid or unknown port for in_port`),
+  complain: (text, name) =>
+    text === '*'
+      ? wildcards(text)
+      : name === 'in_port'
+        ? `${text}: invalid or unknown port for ${name}`
+        : `${text}: port value out of range for ${name}`,
+};
+
+/** `(NAMESPACE,TYPE)`. */
+export const packetTypeKind: ValueKind = {
+  read(text) {
+    const [, ns = '', type = ''] = /^\(([^,]*),([^)]*)\)$/.exec(text) ?? [];
+    const [high, low] = [unsigned(ns, 2), unsigned(type, 2)];
+    return high === undefined || low === undefined ? undefined : bigEndian((high << 16n) | low, 4);
+  },
+  complain(text) {
+    if (text === '*') return wildcards(text);
+    const bad = (rest: string, what: string): string => `${rest}: bad syntax for packet type ${what}`;
+    if (!text.startsWith('(')) return bad(text, "missing '('");
+    const rest = text.slice(1);
+    const [, ns = '', type] = /^([^,)]*)(?:,(.*))?/.exec(rest) ?? [];
+    if (unsigned(ns, 2) === undefined) return bad(rest, 'ns');
+    if (type === undefined) return bad(rest, "missing ','");
+    return bad(type, unsigned(type.replace(/\)$/, ''), 2) === undefined ? 'ns_type' : "missing ')'");
+  },
 };
 
 const FRAGMENTS: ReadonlyMap<string, number> = new Map([
@@ -143,15 +184,35 @@ export const fragmentKind: ValueKind = {
         `${text}: unknown fragment type (valid types are "no", "yes", "first", "later", "not_later"`,
 };
 
-const TCP_FLAGS = ['fin', 'syn', 'rst', 'psh', 'ack', 'urg', 'ece', 'cwr', 'ns'];
+/** Flags by name with "|" between them, or a number that has no other bits than theirs. With signs they would have a mask. */
+function flagsKind(what: string, names: readonly string[], bytes: number): ValueKind {
+  return {
+    read(text) {
+      const given = text.split('|').filter((name) => name !== '');
+      if (given.every((name) => names.includes(name))) {
+        return bigEndian(
+          given.reduce((flags, name) => flags | (1 << names.indexOf(name)), 0),
+          bytes,
+        );
+      }
+      const value = /^0x$/i.test(text) ? undefined : unsigned(text, bytes);
+      return value === undefined || value >> BigInt(names.length) !== 0n
+        ? undefined
+        : bigEndian(value, bytes);
+    },
+    complain: (text) => (/^[+*-]/.test(text) ? wildcards(text) : `${text}: unknown ${what} flag(s)`),
+  };
+}
 
-/** Flags by name with "|" between them, or a number of 12 bits. With signs they have a mask. */
-export const tcpFlagsKind: ValueKind = {
-  read(text) {
-    const names = text.split('|').map((name) => TCP_FLAGS.indexOf(name));
-    const named = names.includes(-1) ? undefined : names.reduce((flags, bit) => flags | (1 << bit), 0);
-    const value = named ?? unsigned(text, 0xfff);
-    return value === undefined ? undefined : bigEndian(value, 2);
-  },
-  complain: (text) => (/^[+*-]/.test(text) ? wildcards(text) : `${text}: bad syntax for tcp_flags value`),
-};
+export const tcpFlagsKind = flagsKind(
+  'TCP',
+  ['fin', 'syn', 'rst', 'psh', 'ack', 'urg', 'ece', 'cwr', 'ns', '[200]', '[400]', '[800]'],
+  2,
+);
+export const ctStateKind = flagsKind(
+  'ct_state',
+  ['new', 'est', 'rel', 'rpl', 'inv', 'trk', 'snat', 'dnat'],
+  1,
+);
+/** "oam" is the only one that OpenFlow has, but all four that a flow may have are compared. */
+export const tunnelFlagsKind = flagsKind('tunnel', ['oam'], 2);

@@ -7,13 +7,16 @@ import { type Field, field, KEY_WORDS } from '@etherloom/odp-codec';
 import {
   bigEndian,
   complainOfNumber,
+  ctStateKind,
   fragmentKind,
   ipv4,
   ipv6,
   mac,
   numberKind,
+  packetTypeKind,
   portKind,
   tcpFlagsKind,
+  tunnelFlagsKind,
   unsigned,
   type ValueKind,
 } from './filter-values.js';
@@ -25,6 +28,8 @@ export class FilterError extends Error {
 
 /** What a filter asks for: bytes of a packed row (big-endian) and which bits of them count. */
 class Wanted {
+  /** Fields of OpenFlow's own that have a value. */
+  readonly others = new Set<string>();
   readonly value = new Uint8Array(KEY_WORDS * 4);
   readonly mask = new Uint8Array(KEY_WORDS * 4);
 
@@ -60,8 +65,10 @@ const IN_PORT = field('in_port');
 const DL_TYPE = field('dl_type');
 const NW_PROTO = field('nw_proto');
 const NW_FRAG = field('nw_frag');
+const PACKET_TYPE = field('packet_type');
 const VLAN_TPID = field('vlan_tpid');
 const VLAN_TCI = field('vlan_tci');
+const CT_STATE = field('ct_state');
 const TP_SRC = field('tp_src');
 const TP_DST = field('tp_dst');
 
@@ -71,11 +78,14 @@ const ARP = 0x0806;
 const RARP = 0x8035;
 const MPLS = 0x8847;
 const MPLS_MULTICAST = 0x8848;
+const NSH = 0x894f;
 const ETH_TYPE_VLAN = 0x8100;
 const VLAN_PRESENT = 0x1000;
 const VLAN_VID = 0xfff;
 const VLAN_PCP = 0xe000;
 const LATER_FRAGMENT = 2;
+/** new, est, rpl: the connection's first direction is known then. */
+const CT_VALID = 0x0b;
 const ND_SOLICIT = 135;
 const ND_ADVERT = 136;
 
@@ -107,6 +117,9 @@ const isType =
   (wanted) =>
     types.includes(wanted.get(DL_TYPE));
 const always: Test = () => true;
+const ethernet: Test = (wanted) => wanted.get(PACKET_TYPE) === 0;
+const connection: Test = (wanted) => (wanted.get(CT_STATE) & CT_VALID) !== 0;
+const nsh = isType(NSH);
 const ip = isType(IPV4, IPV6);
 const arp = isType(ARP, RARP);
 const mpls = isType(MPLS, MPLS_MULTICAST);
@@ -134,7 +147,7 @@ function number(name: string, needs: Test = always, width = 0, shift = 0, readBi
   return {
     target,
     needs,
-    bits: bigEndian((2 ** size - 1) * 2 ** shift, target.bytes),
+    bits: bigEndian(((1n << BigInt(size)) - 1n) << BigInt(shift), target.bytes),
     ...numberKind(size, shift, target.bytes, readBits),
   };
 }
@@ -194,14 +207,41 @@ const isIpv6 = isType(IPV6);
 /** Names, the one that Open vSwitch uses in messages first. */
 const ROWS: readonly (readonly [names: readonly string[], field: FilterField])[] = [
   [['in_port'], whole('in_port', always, portKind)],
+  [['in_port_oxm'], whole('in_port', always, portKind)],
+  [['packet_type'], whole('packet_type', always, packetTypeKind)],
   [['recirc_id'], number('recirc_id')],
   [['dp_hash'], number('dp_hash')],
   [['pkt_mark'], number('skb_mark')],
   [['skb_priority'], number('skb_priority')],
+  [['ct_state'], whole('ct_state', always, ctStateKind)],
   [['ct_zone'], number('ct_zone')],
   [['ct_mark'], number('ct_mark')],
-  [['eth_src', 'dl_src'], whole('dl_src', always, mac)],
-  [['eth_dst', 'dl_dst'], whole('dl_dst', always, mac)],
+  [['ct_label'], number('ct_label')],
+  [['ct_nw_proto'], number('ct_nw_proto', connection)],
+  [['ct_nw_src'], whole('ct_nw_src', connection, ipv4)],
+  [['ct_nw_dst'], whole('ct_nw_dst', connection, ipv4)],
+  [['ct_ipv6_src'], whole('ct_ipv6_src', connection, ipv6)],
+  [['ct_ipv6_dst'], whole('ct_ipv6_dst', connection, ipv6)],
+  [['ct_tp_src'], number('ct_tp_src', connection)],
+  [['ct_tp_dst'], number('ct_tp_dst', connection)],
+  [['tun_id', 'tunnel_id'], number('tun_id')],
+  [['tun_src'], whole('tun_src', always, ipv4)],
+  [['tun_dst'], whole('tun_dst', always, ipv4)],
+  [['tun_ipv6_src'], whole('tun_ipv6_src', always, ipv6)],
+  [['tun_ipv6_dst'], whole('tun_ipv6_dst', always, ipv6)],
+  [['tun_flags'], { ...number('tun_flags', always, 4), ...tunnelFlagsKind }],
+  [['tun_tos'], number('tun_tos')],
+  [['tun_ttl'], number('tun_ttl')],
+  [['tun_gbp_id'], number('tun_gbp_id')],
+  [['tun_gbp_flags'], number('tun_gbp_flags')],
+  [['tun_erspan_ver'], number('tun_erspan_ver', always, 4)],
+  [['tun_erspan_idx'], number('tun_erspan_idx', always, 20)],
+  [['tun_erspan_dir'], number('tun_erspan_dir', always, 1)],
+  [['tun_erspan_hwid'], number('tun_erspan_hwid', always, 6)],
+  [['tun_gtpu_flags'], number('tun_gtpu_flags')],
+  [['tun_gtpu_msgtype'], number('tun_gtpu_msgtype')],
+  [['eth_src', 'dl_src'], whole('dl_src', ethernet, mac)],
+  [['eth_dst', 'dl_dst'], whole('dl_dst', ethernet, mac)],
   [['eth_type', 'dl_type'], number('dl_type')],
   [['ip_src', 'nw_src'], whole('nw_src', isIpv4, ipv4)],
   [['ip_dst', 'nw_dst'], whole('nw_dst', isIpv4, ipv4)],
@@ -227,6 +267,8 @@ const ROWS: readonly (readonly [names: readonly string[], field: FilterField])[]
   [['icmpv6_type'], number('tp_src', icmp6, 8)],
   [['icmpv6_code'], number('tp_dst', icmp6, 8)],
   [['nd_target'], whole('nd_target', neighbour(ND_SOLICIT, ND_ADVERT), ipv6)],
+  [['nd_reserved'], number('igmp_group', neighbour(ND_SOLICIT, ND_ADVERT))],
+  [['nd_options_type'], number('tcp_flags', neighbour(ND_SOLICIT, ND_ADVERT), 8)],
   [['nd_sll'], whole('arp_sha', neighbour(ND_SOLICIT), mac)],
   [['nd_tll'], whole('arp_tha', neighbour(ND_ADVERT), mac)],
   [['arp_op'], number('nw_proto', arp, 0, 0, 16)],
@@ -238,10 +280,25 @@ const ROWS: readonly (readonly [names: readonly string[], field: FilterField])[]
   [['mpls_tc'], number('mpls_lse0', mpls, 3, 9)],
   [['mpls_bos'], number('mpls_lse0', mpls, 1, 8)],
   [['mpls_ttl'], number('mpls_lse0', mpls, 8)],
+  [['nsh_flags'], number('nsh_flags', nsh)],
+  [['nsh_ttl'], number('nsh_ttl', nsh, 6)],
+  [['nsh_mdtype'], number('nsh_mdtype', nsh)],
+  [['nsh_np'], number('nsh_np', nsh)],
+  [['nsh_spi', 'nsp'], number('nsh_spi', nsh)],
+  [['nsh_si', 'nsi'], number('nsh_si', nsh)],
+  [['nsh_c1'], number('nsh_c1', nsh)],
+  [['nsh_c2'], number('nsh_c2', nsh)],
+  [['nsh_c3'], number('nsh_c3', nsh)],
+  [['nsh_c4'], number('nsh_c4', nsh)],
 ];
 
-/** OpenFlow's own fields, which no flow of a datapath matches: whatever is asked of them, all flows pass. */
-const CLIENT_FIELDS = /^(?:metadata|conj_id|actset_output|reg(?:\d|1[0-5])|xreg[0-7]|xxreg[0-3])$/;
+/** Bytes of OpenFlow's own fields, which no flow of a datapath has: whatever is asked of them, all flows pass. */
+const CLIENT_FIELDS: readonly (readonly [name: RegExp, bytes: number])[] = [
+  [/^(?:conj_id|reg(?:\d|1[0-5]))$/, 4],
+  [/^(?:metadata|xreg[0-7])$/, 8],
+  [/^xxreg[0-3]$/, 16],
+  [/^tun_metadata(?:\d|[1-5]\d|6[0-3])$/, 124],
+];
 
 const FILTER_FIELDS: ReadonlyMap<string, FilterField & { readonly name: string }> = new Map(
   ROWS.flatMap(([names, row]) => names.map((name) => [name, { ...row, name: names[0]! }] as const)),
@@ -290,7 +347,11 @@ function setField(
     setVlan(wanted, name, part, text);
     return;
   }
-  if (CLIENT_FIELDS.test(name)) return;
+  const own = CLIENT_FIELDS.find(([names]) => names.test(name));
+  if (own !== undefined) {
+    setOther(wanted, name, own[1], text);
+    return;
+  }
   const found = FILTER_FIELDS.get(name);
   if (found === undefined) throw new FilterError(`unknown field ${name}`);
   const { target, bits } = found;
@@ -310,16 +371,23 @@ function setField(
  */
 function setVlan(wanted: Wanted, name: string, part: VlanField, text: string): void {
   const before = wanted.get(VLAN_TCI);
-  if (part.needsTag && (before & VLAN_PRESENT) === 0) {
+  if (!ethernet(wanted) || (part.needsTag && (before & VLAN_PRESENT) === 0)) {
     throw new FilterError(`prerequisites not met for setting ${name}`);
   }
   if ((before & part.bits) !== 0) throw new FilterError(`field ${name} set multiple times`);
-  const value = unsigned(text, 2 ** (8 * part.bytes) - 1);
-  if (value === undefined) {
-    throw new FilterError(`bad value for ${name} (${complainOfNumber(text, name, part.bytes)})`);
-  }
-  const tci = part.set(before, value);
+  const tci = part.set(before, Number(readNumber(name, part.bytes, text)));
   wanted.replace(VLAN_TCI, tci, part.counts);
   const tagged = tci !== 0 || wanted.get(VLAN_TPID) !== 0;
   wanted.replace(VLAN_TPID, tagged ? ETH_TYPE_VLAN : 0, ETH_TYPE_VLAN);
+}
+
+function setOther(wanted: Wanted, name: string, bytes: number, text: string): void {
+  if (wanted.others.has(name)) throw new FilterError(`field ${name} set multiple times`);
+  if (readNumber(name, bytes, text) !== 0n) wanted.others.add(name);
+}
+
+function readNumber(name: string, bytes: number, text: string): bigint {
+  const value = unsigned(text, bytes);
+  if (value !== undefined) return value;
+  throw new FilterError(`bad value for ${name} (${complainOfNumber(text, name, bytes)})`);
 }
