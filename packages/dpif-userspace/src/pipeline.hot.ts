@@ -70,9 +70,6 @@ export interface UpcallSink {
   action(keys: Int32Array, base: number, packet: PacketState, program: ActionProgram, index: number): number;
 }
 
-/** Of a packet that has no flow. */
-const NO_PROGRAM = -1;
-
 // V8 folds a module's own constants into the code, imported ones not.
 const WORDS = KEY_WORDS;
 const LAYERS = LAYER_WORDS;
@@ -111,8 +108,6 @@ export class Pipeline implements ExecuteHost {
 
   readonly #batch = new PacketBatch();
   readonly #burst: BurstLookup;
-  /** By packet of the burst: the id of its program, or NO_PROGRAM. */
-  readonly #programs: Int32Array;
   /** One executor per recirculation, since a packet is looked up again in the middle of its actions. */
   readonly #executors: ActionExecutor[] = [];
   readonly #recircBatch = new PacketBatch(1);
@@ -142,8 +137,7 @@ export class Pipeline implements ExecuteHost {
     this.#upcalls = upcalls;
     this.#portlessDrops = portlessDrops;
     this.#drops = portlessDrops;
-    this.#burst = new BurstLookup(flows.ports, vlanLimit, this.#batch.capacity);
-    this.#programs = new Int32Array(this.#batch.capacity);
+    this.#burst = new BurstLookup(flows.ports, pool.arena.view, this.#batch, vlanLimit);
     this.#passKeys = this.#burst.keys;
     for (let depth = 0; depth <= MAX_RECIRCULATIONS; depth++) {
       this.#executors.push(new ActionExecutor(pool, this));
@@ -158,11 +152,11 @@ export class Pipeline implements ExecuteHost {
     if (count === 0) return 0;
     this.busy = true;
     const burst = this.#burst;
-    burst.run(this.#pool.arena.view, batch.data, batch.length, count, port.portNo);
+    const groups = burst.run(port.portNo);
     this.#countLookups(count, burst.hits, burst.probes);
     this.#drops = port.drops;
-    this.#count(batch, count);
-    this.#execute(batch, count);
+    this.#countGroups(groups);
+    this.#executeGroups(groups);
     this.#output.flush();
     this.busy = false;
     return count;
@@ -276,45 +270,45 @@ export class Pipeline implements ExecuteHost {
     counters[DP_MASK_HIT]! += probes;
   }
 
-  /** Counts the packets of the burst for their flows, neighbours of one flow together, and notes the programs of flows. */
-  #count(batch: PacketBatch, count: number): void {
-    const { flow: flowOf, tcpFlags } = this.#burst;
+  /** Counts the packets of the burst for their flows. */
+  #countGroups(groups: number): void {
+    const { groupFlow, groupEnd, groupBytes, groupFlags } = this.#burst;
     const { counters, programOf } = this.#flows;
-    const programs = this.#programs;
-    const { length } = batch;
     // In a loop of its own: flows that were not looked at for long come from far memory, and here those waits overlap.
-    if (flowOf[0] !== flowOf[count - 1]) {
-      let touched = 0;
-      for (let i = 0; i < count; i++) {
-        const flow = flowOf[i]!;
-        if (flow >= 0) touched += programOf[flow]! + counters.touch(flow);
-      }
-      this.touched = touched;
+    let touched = 0;
+    for (let group = 0; group < groups; group++) {
+      const flow = groupFlow[group]!;
+      if (flow >= 0) touched += programOf[flow]! + counters.touch(flow);
     }
-    for (let first = 0, end = 0; first < count; first = end) {
-      const flow = flowOf[first]!;
-      const program = flow < 0 ? NO_PROGRAM : programOf[flow]!;
-      let bytes = 0;
-      let flags = 0;
-      do {
-        bytes += length[end]!;
-        flags |= tcpFlags[end]!;
-        programs[end] = program;
-        end++;
-      } while (end < count && flowOf[end] === flow);
-      if (flow >= 0) counters.count(flow, end - first, bytes, this.now, flags);
+    this.touched = touched;
+    for (let group = 0, first = 0; group < groups; group++) {
+      const flow = groupFlow[group]!;
+      const end = groupEnd[group]!;
+      if (flow >= 0) counters.count(flow, end - first, groupBytes[group]!, this.now, groupFlags[group]!);
+      first = end;
     }
   }
 
   /** Brings all packets of the burst to their end: neighbours with the same actions together. */
-  #execute(batch: PacketBatch, count: number): void {
-    const programs = this.#programs;
-    for (let first = 0, end = 0; first < count; first = end) {
-      const id = programs[first]!;
-      do end++;
-      while (end < count && programs[end] === id);
-      if (id === NO_PROGRAM) for (let i = first; i < end; i++) this.#missed(batch, i);
-      else this.#executeRange(this.#flows.programs[id]!, batch, first, end);
+  #executeGroups(groups: number): void {
+    const batch = this.#batch;
+    const { groupFlow, groupEnd } = this.#burst;
+    const { programOf, programs } = this.#flows;
+    for (let group = 0, first = 0; group < groups; ) {
+      const flow = groupFlow[group]!;
+      let end = groupEnd[group++]!;
+      if (flow < 0) {
+        for (let i = first; i < end; i++) this.#missed(batch, i);
+      } else {
+        const id = programOf[flow]!;
+        for (; group < groups; group++) {
+          const next = groupFlow[group]!;
+          if (next < 0 || programOf[next] !== id) break;
+          end = groupEnd[group]!;
+        }
+        this.#executeRange(programs[id]!, batch, first, end);
+      }
+      first = end;
     }
   }
 
@@ -332,14 +326,14 @@ export class Pipeline implements ExecuteHost {
       return;
     }
     for (let i = first; i < end; i++) {
-      this.#burst.complete(view, batch.data[i]!, batch.length[i]!, i);
+      this.#burst.complete(i);
       this.#run(program, batch, i, 0, keys, i * WORDS, layers, i * LAYERS);
     }
   }
 
   /** Passes packet `i` of the burst, which has no flow, up. */
   #missed(batch: PacketBatch, i: number): void {
-    this.#burst.complete(this.#pool.arena.view, batch.data[i]!, batch.length[i]!, i);
+    this.#burst.complete(i);
     this.#miss(this.#burst.keys, i * WORDS, batch, i);
   }
 
@@ -409,6 +403,8 @@ export class Pipeline implements ExecuteHost {
       for (let i = first; i < end; i++) this.#pool.retain(batch.data[i]!);
       this.#output.send(ports[p]! >>> 0, batch, first, end, this.#drops);
     }
-    this.#output.send(ports[last]! >>> 0, batch, first, end, this.#drops);
+    const port = ports[last]! >>> 0;
+    if (first === 0 && end === batch.count) this.#output.sendAll(port, batch, this.#drops);
+    else this.#output.send(port, batch, first, end, this.#drops);
   }
 }

@@ -16,41 +16,43 @@ export class Transmitter {
     this.#resolver = new OffloadResolver(pool);
   }
 
-  /** Sends what is in the transmit batch of `port`, and empties it. What cannot be resolved is a drop of that port. */
-  send(port: Port): void {
-    const { txBatch } = port;
+  /**
+   * Sends what is in `batch`, by default the transmit batch, to the device of `port`, and empties it. What cannot be
+   * resolved is a drop of that port.
+   */
+  send(port: Port, batch = port.txBatch): void {
     const lacks = UNFINISHED & ~port.txOffloads;
     if (lacks !== 0) {
-      const { offload, count } = txBatch;
+      const { offload, count } = batch;
       let found = 0;
       for (let i = 0; i < count; i++) found |= offload[i]!;
       if ((found & lacks) !== 0) {
-        this.#sendResolved(port, lacks);
+        this.#sendResolved(port, batch, lacks);
         return;
       }
     }
-    port.txQueue.txBurst(txBatch);
+    port.txQueue.txBurst(batch);
   }
 
-  #sendResolved(port: Port, lacks: number): void {
-    const { txBatch, txQueue } = port;
+  #sendResolved(port: Port, batch: PacketBatch, lacks: number): void {
+    const { txQueue } = port;
     const resolver = this.#resolver;
     const resolved = this.#resolved;
-    for (let i = 0; i < txBatch.count; i++) {
-      if ((txBatch.offload[i]! & lacks) === 0) {
-        resolved.pushFrom(txBatch, i);
+    for (let i = 0; i < batch.count; i++) {
+      if ((batch.offload[i]! & lacks) === 0) {
+        resolved.pushFrom(batch, i);
         if (resolved.count === resolved.capacity) txQueue.txBurst(resolved);
         continue;
       }
       // All ports are Ethernet.
-      resolver.begin(txBatch, i, 0);
+      resolver.begin(batch, i, 0);
       for (let at = resolver.next(); at >= 0; at = resolver.next()) {
         resolved.push(at, resolver.length);
         if (resolved.count === resolved.capacity) txQueue.txBurst(resolved);
       }
       port.drops[resolver.reason]! += resolver.lost;
     }
-    txBatch.count = 0;
+    batch.count = 0;
     if (resolved.count > 0) txQueue.txBurst(resolved);
   }
 }

@@ -14,18 +14,19 @@ import { FramePool } from '../../src/packet/frame-pool.hot.js';
 import { anyFrame } from './arbitraries.js';
 import { Bench } from './harness.js';
 
-/** A lookup whose code gives shapes: any flow will do. */
-function lookup(): BurstLookup {
+/** A lookup of `batch` whose code gives shapes: any flow will do. */
+function lookup(view: DataView, batch: PacketBatch): BurstLookup {
   const classifier = new Classifier();
   const mask = new Int32Array(KEY_WORDS);
   mask[W_IN_PORT] = -1;
   const key = new Int32Array(KEY_WORDS);
   key[W_IN_PORT] = 1;
   classifier.insert(key, 0, mask);
+  const burst = new BurstLookup(classifier.ports, view, batch);
   const port = classifier.ports.byPort.get(1)!;
-  port.refresh();
+  port.refresh(burst);
   port.compile();
-  return new BurstLookup(classifier.ports);
+  return burst;
 }
 
 const mac = fc.constantFrom('02:00:00:00:00:01', 'ff:ff:ff:ff:ff:ff', '00:00:00:00:00:00/00:ff:00:00:00:00');
@@ -54,19 +55,20 @@ describe('plain changes', () => {
   it('are what the executor does, byte by byte, wherever they say that they can run', () => {
     const arena = PacketArena.create({ frames: 64, largeFrames: 1 });
     const pool = new FramePool(arena);
-    const burst = lookup();
+    const batch = new PacketBatch(8);
+    const burst = lookup(arena.view, batch);
     const executor = new Bench();
     let ran = 0;
     fc.assert(
       fc.property(fc.array(anyFrame, { minLength: 1, maxLength: 8 }), changes, (frames, list) => {
-        const batch = new PacketBatch(8);
+        batch.count = 0;
         for (const frame of frames) {
           const data = pool.allocFor(frame.length);
           arena.bytes.set(frame, data);
           batch.push(data, frame.length);
         }
         const { count, data, length } = batch;
-        burst.run(arena.view, data, length, count, 1);
+        burst.run(1);
         const program = compileActions(parseActions(`${list},1`));
         const { plain } = program;
         for (let i = 0; i < count; i++) {

@@ -17,6 +17,7 @@ import {
   LAYER_WORDS,
   tcpFlagsOf,
 } from '../../src/flow/extract.hot.js';
+import { PacketBatch } from '../../src/packet/batch.hot.js';
 import { vectorFrames } from '../flow/frames.js';
 
 const RUNS = Number(process.env.BURST_CASES ?? 100);
@@ -154,17 +155,29 @@ const matches = (flow: ModelFlow, key: Int32Array): boolean =>
 const startsAt = (all: Int32Array, at: number, part: Int32Array): boolean =>
   part.every((word, i) => word === all[at + i]);
 
-/** Lays frames out as a batch does, in memory full of other bytes. */
-function layOut(frames: readonly Uint8Array[]): { view: DataView; data: Int32Array; length: Int32Array } {
-  const memory = new Uint8Array(new SharedArrayBuffer((BURST + 1) * ROOM)).fill(0xa5);
-  const data = new Int32Array(BURST);
-  const length = new Int32Array(BURST);
-  frames.forEach((frame, i) => {
-    data[i] = i * ROOM + 64 + (i % 7);
-    length[i] = frame.length;
-    memory.set(frame, data[i]);
-  });
-  return { view: new DataView(memory.buffer), data, length };
+/** A batch, and memory for its frames, full of other bytes. */
+class Frames {
+  readonly batch = new PacketBatch(BURST);
+  readonly #bytes = new Uint8Array(new SharedArrayBuffer((BURST + 1) * ROOM));
+  readonly view = new DataView(this.#bytes.buffer);
+
+  put(frames: readonly Uint8Array[]): void {
+    this.#bytes.fill(0xa5);
+    this.batch.count = 0;
+    frames.forEach((frame, i) => {
+      const at = i * ROOM + 64 + (i % 7);
+      this.#bytes.set(frame, at);
+      this.batch.push(at, frame.length);
+    });
+  }
+}
+
+/** The flow of each packet, by the groups of the last run. */
+function flowsOf(lookup: BurstLookup, groups: number): number[] {
+  return Array.from({ length: groups }, (_, group) => {
+    const first = group === 0 ? 0 : lookup.groupEnd[group - 1]!;
+    return new Array<number>(lookup.groupEnd[group]! - first).fill(lookup.groupFlow[group]!);
+  }).flat();
 }
 
 function oracle(frame: Uint8Array, inPort: number, vlanLimit = 2): { key: Int32Array; layers: Int32Array } {
@@ -178,32 +191,44 @@ function oracle(frame: Uint8Array, inPort: number, vlanLimit = 2): { key: Int32A
 
 /** Looks up `frames` and holds every result against the oracle. */
 function lookUp(
+  memory: Frames,
   lookup: BurstLookup,
   model: readonly ModelFlow[],
   frames: readonly Uint8Array[],
   inPort: number,
   vlanLimit: number,
 ) {
-  const { view, data, length } = layOut(frames);
-  lookup.run(view, data, length, frames.length, inPort);
-  let hits = 0;
-  frames.forEach((frame, i) => {
-    const { key, layers } = oracle(frame, inPort, vlanLimit);
-    const found = lookup.flow[i]!;
+  memory.put(frames);
+  const groups = lookup.run(inPort);
+  const found = flowsOf(lookup, groups);
+  const shapes = [...lookup.shape];
+  const expected = frames.map((frame) => oracle(frame, inPort, vlanLimit));
+  expect(found.length).toBe(frames.length);
+  expected.forEach(({ key, layers }, i) => {
     const right = model.filter((flow) => matches(flow, key)).map(({ id }) => id);
     // Flows may overlap as masks: any of those that match is right.
-    expect(right.length === 0 ? [-1] : right).toContain(found);
-    if (found >= 0) hits++;
-    expect(lookup.tcpFlags[i]).toBe(tcpFlagsOf(key, 0));
-    const shape = lookup.shape[i]!;
+    expect(right.length === 0 ? [-1] : right).toContain(found[i]);
+    const shape = shapes[i]!;
     if (shape !== 0) {
       expect(layers[LAYER_L2_5]).toBe(-1);
       expect(shape).toBe(layers[LAYER_L3]! | (layers[LAYER_L4]! << 8) | (layers[LAYER_L2_PAD]! << 16));
     }
-    lookup.complete(view, data[i]!, length[i]!, i);
+    lookup.complete(i);
     expect(startsAt(lookup.keys, i * KEY_WORDS, key)).toBe(true);
     expect(startsAt(lookup.layers, i * LAYER_WORDS, layers)).toBe(true);
   });
+  for (let group = 0, first = 0; group < groups; group++) {
+    const end = lookup.groupEnd[group]!;
+    const flags = expected.slice(first, end).map(({ key }) => tcpFlagsOf(key, 0));
+    expect(lookup.groupFlags[group]).toBe(flags.reduce((all, one) => all | one, 0));
+    expect(lookup.groupBytes[group]).toBe(
+      frames.slice(first, end).reduce((sum, { length }) => sum + length, 0),
+    );
+    // Neighbours of one flow are one group.
+    expect(lookup.groupFlow[group]).not.toBe(group > 0 ? lookup.groupFlow[group - 1] : undefined);
+    first = end;
+  }
+  const hits = found.filter((flow) => flow >= 0).length;
   expect(lookup.hits).toBe(hits);
   expect(lookup.probes).toBeGreaterThanOrEqual(hits);
 }
@@ -217,7 +242,8 @@ function run(
 ): void {
   const frame = (number: number): Uint8Array => frames[number % frames.length]!;
   const classifier = new Classifier({ seed });
-  const lookup = new BurstLookup(classifier.ports, vlanLimit);
+  const memory = new Frames();
+  const lookup = new BurstLookup(classifier.ports, memory.view, memory.batch, vlanLimit);
   const model: ModelFlow[] = [];
   for (const action of steps) {
     if (action.kind === 'put') {
@@ -234,13 +260,13 @@ function run(
       // Twice: the second time what the first one left in the cache is met.
       if (action.compile) {
         const own = classifier.ports.byPort.get(action.port) ?? classifier.ports.others;
-        if (!own.fresh) own.refresh();
+        if (own.user !== lookup) own.refresh(lookup);
         own.compile();
         expect(own.code).toBeDefined();
       }
       const burst = action.frames.map(frame);
-      lookUp(lookup, model, burst, action.port, vlanLimit);
-      lookUp(lookup, model, burst, action.port, vlanLimit);
+      lookUp(memory, lookup, model, burst, action.port, vlanLimit);
+      lookUp(memory, lookup, model, burst, action.port, vlanLimit);
     }
   }
 }
@@ -273,7 +299,8 @@ describe('BurstLookup', () => {
 
   it('forgets what a cached place was when its flow is gone, and knows what stands there next', () => {
     const classifier = new Classifier({ seed: 1 });
-    const lookup = new BurstLookup(classifier.ports);
+    const memory = new Frames();
+    const lookup = new BurstLookup(classifier.ports, memory.view, memory.batch);
     const frameTo = (n: number): Uint8Array => Uint8Array.of(n, ...new Uint8Array(59));
     /** Six masks that all have the first byte of a frame, and one more bit each, which is 0 everywhere. */
     const masks = Array.from({ length: 6 }, (_, bit) => {
@@ -284,14 +311,13 @@ describe('BurstLookup', () => {
     });
     const put = (n: number): number => classifier.insert(oracle(frameTo(n), 1).key, 0, masks[n % 6]!);
     const find = (numbers: readonly number[]): number[] => {
-      const { view, data, length } = layOut(numbers.map(frameTo));
-      lookup.run(view, data, length, numbers.length, 1);
-      return [...lookup.flow.subarray(0, numbers.length)];
+      memory.put(numbers.map(frameTo));
+      return flowsOf(lookup, lookup.run(1));
     };
     const numbers = Array.from({ length: 24 }, (_, n) => n);
     const flows = new Map(numbers.map((n) => [n, put(n)]));
     const ids = (): number[] => numbers.map((n) => flows.get(n) ?? -1);
-    classifier.ports.byPort.get(1)!.refresh();
+    classifier.ports.byPort.get(1)!.refresh(lookup);
     classifier.ports.byPort.get(1)!.compile();
     expect(find(numbers)).toEqual(ids());
     expect(find(numbers)).toEqual(ids());
@@ -311,7 +337,8 @@ describe('BurstLookup', () => {
 
   it('gets code once a list of masks has lasted, and the same code again for the same masks in the same order', () => {
     const classifier = new Classifier({ seed: 1 });
-    const lookup = new BurstLookup(classifier.ports);
+    const memory = new Frames();
+    const lookup = new BurstLookup(classifier.ports, memory.view, memory.batch);
     const mask = new Int32Array(KEY_WORDS);
     mask[W_IN_PORT] = -1;
     const other = mask.slice();
@@ -320,28 +347,47 @@ describe('BurstLookup', () => {
     key[W_IN_PORT] = 7;
     const flow = classifier.insert(key, 0, mask);
     const frames = Array.from({ length: BURST }, () => VECTORS[0]!);
-    const { view, data, length } = layOut(frames);
+    const find = (inPort: number): number[] => {
+      memory.put(frames);
+      return flowsOf(lookup, lookup.run(inPort));
+    };
     const port = () => classifier.ports.byPort.get(7)!;
     let bursts = 0;
-    while (port().code === undefined && bursts++ < 1000) lookup.run(view, data, length, BURST, 7);
+    while (port().code === undefined && bursts++ < 1000) find(7);
     expect(bursts).toBeGreaterThan(1);
     const { code } = port();
     expect(code).toBeDefined();
-    lookup.run(view, data, length, BURST, 7);
-    expect([...lookup.flow]).toEqual(frames.map(() => flow));
+    expect(find(7)).toEqual(frames.map(() => flow));
 
     key[W_IN_PORT] = 8;
     const second = classifier.insert(key, 0, mask);
-    lookup.run(view, data, length, BURST, 8);
+    expect(find(8)).toEqual(frames.map(() => second));
     expect(classifier.ports.byPort.get(8)!.code).toBe(code);
-    expect([...lookup.flow]).toEqual(frames.map(() => second));
 
     classifier.remove(flow);
-    lookup.run(view, data, length, BURST, 7);
-    expect([...lookup.flow]).toEqual(frames.map(() => -1));
+    expect(find(7)).toEqual(frames.map(() => -1));
     key[W_IN_PORT] = 7;
     classifier.insert(key, 0, other);
-    lookup.run(view, data, length, BURST, 7);
+    find(7);
     expect(port().code).toBeUndefined();
+  });
+
+  it('may be one of several on the same flows', () => {
+    const classifier = new Classifier({ seed: 1 });
+    const mask = new Int32Array(KEY_WORDS);
+    mask[W_IN_PORT] = -1;
+    const key = new Int32Array(KEY_WORDS);
+    key[W_IN_PORT] = 1;
+    const flow = classifier.insert(key, 0, mask);
+    const lookups = [new Frames(), new Frames()].map((memory) => {
+      memory.put([VECTORS[0]!, VECTORS[1]!]);
+      return new BurstLookup(classifier.ports, memory.view, memory.batch);
+    });
+    for (const lookup of [...lookups, ...lookups]) {
+      expect(flowsOf(lookup, lookup.run(1))).toEqual([flow, flow]);
+      classifier.ports.byPort.get(1)!.compile();
+      expect(flowsOf(lookup, lookup.run(1))).toEqual([flow, flow]);
+      lookup.groupFlow.fill(-2);
+    }
   });
 });

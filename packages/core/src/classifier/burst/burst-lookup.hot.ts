@@ -8,29 +8,21 @@
 
 import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
 import { extractFrame, LAYER_WORDS, tcpFlagsOf } from '../../flow/extract.hot.js';
-import { BATCH_SIZE } from '../../packet/batch.hot.js';
+import type { PacketBatch } from '../../packet/batch.hot.js';
 import { findMasked, type Subtable } from '../subtable.hot.js';
 import { COMPACT_WORDS, type CompactTerms, findCompact, flowOfRow, matchesCompact } from './compact.hot.js';
 import { FlowCache, NO_REFERENCE, rowOf, tableOf } from './flow-cache.hot.js';
 
 /**
- * Looks up `count` frames of `length[i]` bytes at `data[i]` of `view`, received from port `port`, and writes what it
- * finds to the arrays of `burst`.
+ * Looks up the first `count` frames of a lookup's batch, received from port `port`. Returns the number of groups that it
+ * wrote; code that goes with `CompactTerms` leaves compact rows and hashes instead, and returns 0.
  */
-export type BurstCode = (
-  burst: BurstLookup,
-  view: DataView,
-  data: Int32Array,
-  length: Int32Array,
-  count: number,
-  port: number,
-  subtables: readonly Subtable[],
-) => void;
+export type BurstCode = (count: number, port: number, subtables: readonly Subtable[]) => number;
 
-/** The subtables that flows of one port are in. Changed by the control path (port-subtables.ts). */
+/** The subtables that flows of one port are in. Changed by the control path (port-tables.ts). */
 export interface PortSubtables {
-  /** False when subtables came or went, until {@link refresh}. */
-  readonly fresh: boolean;
+  /** Whose the code is. Undefined when subtables came or went, until {@link refresh}. */
+  readonly user: BurstMemory | undefined;
   /** Most hit first. */
   readonly subtables: readonly Subtable[];
   /** Matches by position since the last ranking, and what is left of those before. */
@@ -40,8 +32,8 @@ export interface PortSubtables {
   readonly terms: CompactTerms | undefined;
   /** Packets looked up without code. */
   cold: number;
-  /** Control path: brings the list up to date, with code if there is some for it. */
-  refresh(): void;
+  /** Control path: brings the list up to date, with code of `user` if there is some for it. */
+  refresh(user: BurstMemory): void;
   /** Control path: makes code for the list. */
   compile(): void;
 }
@@ -62,82 +54,119 @@ const LAYERS = LAYER_WORDS;
 const IN_PORT = W_IN_PORT;
 const STRIDE = COMPACT_WORDS;
 
-export class BurstLookup {
-  /** By packet of the burst: the flow, or -1. */
-  readonly flow: Int32Array;
-  /** TCP flags of the packet, 0 if it is not TCP. */
-  readonly tcpFlags: Int32Array;
+/** What a lookup works on, generated code included: always the same memory. */
+export class BurstMemory {
+  readonly view: DataView;
+  readonly batch: PacketBatch;
   /**
-   * What is known of a packet besides: 0 when its whole key is in {@link keys} and its layers in {@link layers}. Else it is
-   * an unfragmented IPv4 or IPv6 packet in Ethernet, or there is no flow for it, and this is
-   * `l3 | l4 << 8 | padding << 16` of LAYER_L3, LAYER_L4 and LAYER_L2_PAD.
+   * What came out: neighbours of one flow as a group. By group: the flow (-1: none), the packet behind its last one, the
+   * bytes and the TCP flags of all.
+   */
+  readonly groupFlow: Int32Array;
+  readonly groupEnd: Int32Array;
+  readonly groupBytes: Int32Array;
+  readonly groupFlags: Int32Array;
+  /**
+   * What is known of each packet besides: 0 when its whole key is in {@link keys} and its layers in {@link layers}. Else it
+   * is an unfragmented IPv4 or IPv6 packet in Ethernet, and this is `l3 | l4 << 8 | padding << 16` of LAYER_L3, LAYER_L4
+   * and LAYER_L2_PAD.
    */
   readonly shape: Int32Array;
   /** Rows of KEY_WORDS words; in_port is set in all, and all other metadata 0. */
   readonly keys: Int32Array;
   readonly layers: Int32Array;
-  /** Of the last {@link run}: packets with a flow, and subtables visited for them. */
-  hits = 0;
-  probes = 0;
 
-  // For generated code.
+  // Between code and what follows it.
   /** Packets by position of the subtable that had their flow + 1; at 0 those without flow. */
   readonly positionHits = new Int32Array(8);
+  readonly tcpFlags: Int32Array;
   readonly compact: Int32Array;
   readonly hashes: Int32Array;
-
-  readonly cache = new FlowCache();
-  readonly #ports: PortView;
   readonly #vlanLimit: number;
-  /** What the cache says, and where that is in the list of subtables. */
-  readonly #references: Int32Array;
-  #portOfRows = 0;
 
-  /** `vlanLimit`: VLAN tags that become part of a key, 1 or 2. */
-  constructor(ports: PortView, vlanLimit = 2, capacity = BATCH_SIZE) {
-    this.#ports = ports;
+  constructor(view: DataView, batch: PacketBatch, vlanLimit: number) {
+    const { capacity } = batch;
+    this.view = view;
+    this.batch = batch;
     this.#vlanLimit = vlanLimit;
-    this.flow = new Int32Array(capacity);
-    this.tcpFlags = new Int32Array(capacity);
+    this.groupFlow = new Int32Array(capacity);
+    this.groupEnd = new Int32Array(capacity);
+    this.groupBytes = new Int32Array(capacity);
+    this.groupFlags = new Int32Array(capacity);
     this.shape = new Int32Array(capacity);
     this.keys = new Int32Array(capacity * WORDS);
     this.layers = new Int32Array(capacity * LAYERS);
+    this.tcpFlags = new Int32Array(capacity);
     this.compact = new Int32Array(capacity * STRIDE);
     this.hashes = new Int32Array(capacity);
-    this.#references = new Int32Array(capacity);
   }
 
-  /** Looks up the first `count` frames (`data`, `length`: as in a `PacketBatch`) of `view`, received from `port`. */
-  run(view: DataView, data: Int32Array, length: Int32Array, count: number, port: number): void {
-    const ports = this.#ports;
-    const own = ports.byPort.get(port) ?? ports.others;
+  /** Extracts packet `i` whole; returns where in {@link keys} its row is. */
+  extract(i: number): number {
+    const { batch, keys, layers } = this;
+    const row = i * WORDS;
+    extractFrame(
+      this.view,
+      batch.data[i]!,
+      batch.length[i]!,
+      0,
+      this.#vlanLimit,
+      keys,
+      row,
+      layers,
+      i * LAYERS,
+    );
+    this.tcpFlags[i] = tcpFlagsOf(keys, row);
+    return row;
+  }
+
+  /** Extracts packet `i` whole, where code did not. */
+  complete(i: number): void {
+    if (this.shape[i] === 0) return;
+    this.shape[i] = 0;
+    this.extract(i);
+  }
+}
+
+export class BurstLookup extends BurstMemory {
+  /** Of the last {@link run}: packets with a flow, and subtables visited for them. */
+  hits = 0;
+  probes = 0;
+  readonly #cache = new FlowCache();
+  readonly #ports: PortView;
+  /** By packet: what the cache says, and the flow. */
+  readonly #references: Int32Array;
+  readonly #flow: Int32Array;
+  #portOfRows = 0;
+
+  /** Looks up what `batch` holds, with frames in `view`. `vlanLimit`: VLAN tags that become part of a key, 1 or 2. */
+  constructor(ports: PortView, view: DataView, batch: PacketBatch, vlanLimit = 2) {
+    super(view, batch, vlanLimit);
+    this.#ports = ports;
+    this.#references = new Int32Array(batch.capacity);
+    this.#flow = new Int32Array(batch.capacity);
+  }
+
+  /** Looks up all packets of the batch, received from port `port`; returns the number of groups, 0 for an empty batch. */
+  run(port: number): number {
+    const { count } = this.batch;
+    const own = this.#ports.byPort.get(port) ?? this.#ports.others;
     if (port !== this.#portOfRows) this.#setPort(port);
-    if (!own.fresh) own.refresh();
+    if (own.user !== this) own.refresh(this);
     const { subtables, code, terms } = own;
     this.hits = 0;
     this.probes = 0;
     if (code === undefined) {
-      this.#search(own, view, data, length, count);
-      return;
+      this.#search(own, count);
+      return this.#group(count);
     }
-    code(this, view, data, length, count, port, subtables);
-    if (terms !== undefined) this.#resolve(own, terms, count);
-    else this.#addUp(own, subtables.length);
-  }
-
-  /** Extracts frame `i` whole, where code did not: what its key and layers are then, see {@link keys}. */
-  complete(view: DataView, data: number, length: number, i: number): void {
-    if (this.shape[i] === 0) return;
-    this.shape[i] = 0;
-    this.extract(view, data, length, i);
-  }
-
-  /** Extracts the frame of `length` bytes at `data` as packet `i`; returns where in {@link keys} its row is. */
-  extract(view: DataView, data: number, length: number, i: number): number {
-    const row = i * WORDS;
-    extractFrame(view, data, length, 0, this.#vlanLimit, this.keys, row, this.layers, i * LAYERS);
-    this.tcpFlags[i] = tcpFlagsOf(this.keys, row);
-    return row;
+    const groups = code(count, port, subtables);
+    if (terms === undefined) {
+      this.#addUp(own, subtables.length);
+      return groups;
+    }
+    this.#resolve(own, terms, count);
+    return this.#group(count);
   }
 
   #setPort(port: number): void {
@@ -161,12 +190,12 @@ export class BurstLookup {
   }
 
   /** Without code: whole keys, and every subtable in turn. */
-  #search(own: PortSubtables, view: DataView, data: Int32Array, length: Int32Array, count: number): void {
+  #search(own: PortSubtables, count: number): void {
     const { subtables } = own;
     for (let i = 0; i < count; i++) {
-      const row = this.extract(view, data[i]!, length[i]!, i);
+      const row = this.extract(i);
       this.shape[i] = 0;
-      this.flow[i] = -1;
+      this.#flow[i] = -1;
       for (let position = 0; position < subtables.length; position++) {
         const subtable = subtables[position]!;
         const found = findMasked(subtable, this.keys, row);
@@ -184,7 +213,9 @@ export class BurstLookup {
 
   /** Finds flows for compact rows: by the cache, else by search. */
   #resolve(own: PortSubtables, terms: CompactTerms, count: number): void {
-    const { cache, compact, flow, hashes } = this;
+    const { compact, hashes } = this;
+    const cache = this.#cache;
+    const flow = this.#flow;
     const references = this.#references;
     const { subtables } = own;
     const { positions } = terms;
@@ -221,10 +252,33 @@ export class BurstLookup {
   }
 
   #found(own: PortSubtables, i: number, position: number, subtable: Subtable, row: number): void {
-    this.flow[i] = flowOfRow(subtable, row);
+    this.#flow[i] = flowOfRow(subtable, row);
     own.hits[position]! += 1;
     this.hits++;
     this.probes += position + 1;
+  }
+
+  /** Makes groups of the flows by packet. */
+  #group(count: number): number {
+    const flowOf = this.#flow;
+    const { tcpFlags } = this;
+    const { length } = this.batch;
+    let group = 0;
+    for (let end = 0; end < count; group++) {
+      const flow = flowOf[end]!;
+      let bytes = 0;
+      let flags = 0;
+      do {
+        bytes += length[end]!;
+        flags |= tcpFlags[end]!;
+        end++;
+      } while (end < count && flowOf[end] === flow);
+      this.groupFlow[group] = flow;
+      this.groupEnd[group] = end;
+      this.groupBytes[group] = bytes;
+      this.groupFlags[group] = flags;
+    }
+    return group;
   }
 }
 

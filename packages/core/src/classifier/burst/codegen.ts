@@ -2,14 +2,16 @@
  * Code for the masks in use: one function per list of masks that parses a burst, hashes, probes and compares with word
  * numbers, masks and hash factors as literals. Control path.
  *
- * V8 is the compiler. Made of numbers that we computed, never of text from outside; never per flow; and kept by the
+ * V8 is the compiler, and folds what it can see to be constant: so code belongs to one `BurstLookup`, and the memory that
+ * it works on is a constant of the function around it (a typed array that is an argument costs six instructions more at each
+ * access). Made of numbers that we computed, never of text from outside; never per flow; and kept by the
  * masks, so that a list that comes back costs nothing. Making one takes some 0.2 ms, and V8 some milliseconds until it
  * runs at full speed: `BurstLookup` asks for code only after a list of masks has lasted for a while.
  */
 
 import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
 import { ROW_HEAD, type Subtable } from '../subtable.hot.js';
-import type { BurstCode } from './burst-lookup.hot.js';
+import type { BurstCode, BurstMemory } from './burst-lookup.hot.js';
 import { COMPACT_PORT, COMPACT_WORDS, COMPACT_ZERO, type CompactTerms, TERM_WORDS } from './compact.hot.js';
 import { isFrameWord, parseSource } from './parse-source.js';
 
@@ -27,8 +29,9 @@ export interface Generated {
 
 export class BurstCodes {
   readonly #factors: Int32Array;
-  /** By source text; the least recently used first. */
+  /** By source text; the least recently used first. All of one lookup. */
   readonly #kept = new Map<string, BurstCode>();
+  #user: BurstMemory | undefined;
   /** Set when this process may not make code from text (`--disallow-code-generation-from-strings`). */
   #forbidden = false;
 
@@ -37,15 +40,19 @@ export class BurstCodes {
     this.#factors = factors;
   }
 
-  /** Code for `subtables` in this order. Undefined when code may not be made, or is not kept and `make` is false. */
-  get(subtables: readonly Subtable[], make: boolean): Generated | undefined {
+  /**
+   * Code for `user` and `subtables` in this order. Undefined when code may not be made, or is not kept and `make` is false.
+   */
+  get(subtables: readonly Subtable[], user: BurstMemory, make: boolean): Generated | undefined {
+    if (user !== this.#user) this.#kept.clear();
+    this.#user = user;
     const direct = subtables.length <= MAX_DIRECT;
     const union = unionOf(subtables);
     const words = union.flatMap((mask, word) => (mask !== 0 && isFrameWord(word) ? [word] : []));
     const source = direct
       ? directSource(subtables, union, words, this.#factors)
       : compactSource(union, words, this.#factors);
-    const code = this.#kept.get(source) ?? (make ? this.#make(source) : undefined);
+    const code = this.#kept.get(source) ?? (make ? this.#make(source, user) : undefined);
     if (code === undefined) return undefined;
     this.#kept.delete(source);
     this.#kept.set(source, code);
@@ -58,19 +65,14 @@ export class BurstCodes {
     return { code, terms: direct ? undefined : compactTerms(subtables, words, this.#factors) };
   }
 
-  #make(source: string): BurstCode | undefined {
+  #make(source: string, user: BurstMemory): BurstCode | undefined {
     if (this.#forbidden) return undefined;
     try {
-      const made: unknown = new Function(
+      const around: unknown = new Function(
         'burst',
-        'view',
-        'data',
-        'length',
-        'count',
-        'port',
-        'subtables',
-        source,
+        `${PROLOGUE}return function (count, port, subtables) {${source}};`,
       );
+      const made: unknown = typeof around === 'function' ? around(user) : undefined;
       return isBurstCode(made) ? made : undefined;
     } catch (error) {
       if (!(error instanceof EvalError)) throw error;
@@ -79,6 +81,13 @@ export class BurstCodes {
     }
   }
 }
+
+/** The constants of all code. */
+const PROLOGUE = `'use strict';
+const { view, tcpFlags, keys, positionHits, compact, hashes, shape: shapes } = burst;
+const { groupFlow, groupEnd, groupBytes, groupFlags } = burst;
+const { data, length } = burst.batch;
+`;
 
 function isBurstCode(value: unknown): value is BurstCode {
   return typeof value === 'function';
@@ -105,8 +114,7 @@ function directSource(
 ): string {
   const port = (mask: Int32Array): string => `Math.imul(port & ${mask[W_IN_PORT]!}, ${factors[W_IN_PORT]!})`;
   const differs = ['fresh', ...words.map((word) => and(`(w${word} ^ last${word})`, union[word]!))];
-  return `'use strict';
-const { flow, tcpFlags, keys, positionHits, shape: shapes } = burst;
+  return `
 ${subtables
   .map(
     ({ mask }, s) => `
@@ -115,6 +123,7 @@ const end${s} = subtables[${s}].index.mask, port${s} = ${port(mask)};`,
   )
   .join('')}
 let ${['fresh = 1', 'found = -1', 'position = 0', ...words.map((word) => `last${word} = 0`)].join(', ')};
+let group = -1, current = -2, start = 0, currentPosition = 0, bytes = 0, allFlags = 0;
 for (let i = 0; i < count; i++) {
   const at = data[i];
   const n = length[i];
@@ -125,13 +134,33 @@ for (let i = 0; i < count; i++) {
     found = -1;
     position = 0;
     ${subtables.map((subtable, s) => probeSource(subtable, s, words, factors)).join('')}
+    if (found !== current) {
+      ${CLOSE_GROUP}
+      group++;
+      groupFlow[group] = found;
+      current = found;
+      currentPosition = position;
+      start = i;
+      bytes = 0;
+      allFlags = 0;
+    }
   }
-  flow[i] = found;
-  tcpFlags[i] = flags;
+  bytes += n;
+  allFlags |= flags;
   shapes[i] = shape;
-  positionHits[position]++;
-}`;
 }
+const i = count;
+${CLOSE_GROUP}
+return group + 1;`;
+}
+
+const CLOSE_GROUP = `
+      if (group >= 0) {
+        groupEnd[group] = i;
+        groupBytes[group] = bytes;
+        groupFlags[group] = allFlags;
+        positionHits[currentPosition] += i - start;
+      }`;
 
 /** Probes the subtable at position `s`, unless one before it had the flow. */
 function probeSource(subtable: Subtable, s: number, words: readonly number[], factors: Int32Array): string {
@@ -170,8 +199,7 @@ function probeSource(subtable: Subtable, s: number, words: readonly number[], fa
 
 /** Leaves the words that masks need as compact rows, and a hash over all of them. */
 function compactSource(union: readonly number[], words: readonly number[], factors: Int32Array): string {
-  return `'use strict';
-const { compact, hashes, tcpFlags, keys, shape: shapes } = burst;
+  return `
 const hashOfPort = Math.imul(port & ${union[W_IN_PORT]!}, ${factors[W_IN_PORT]!});
 for (let i = 0; i < count; i++) {
   const at = data[i];
@@ -190,7 +218,8 @@ for (let i = 0; i < count; i++) {
   hashes[i] = h;
   tcpFlags[i] = flags;
   shapes[i] = shape;
-}`;
+}
+return 0;`;
 }
 
 /** Where the words of each subtable's mask are in compact rows and in the subtable's own rows. */

@@ -105,7 +105,7 @@ if (n >= 34) {
   ${fill(W_ETH, 3, 'at')}
 }
 if (shape === 0) {
-  const row = burst.extract(view, at, n, i);
+  const row = burst.extract(i);
   flags = burst.tcpFlags[i];
   ${words.map((word) => `w${word} = keys[row + ${word}];`).join(' ')}
 }`;

@@ -5,7 +5,7 @@
 
 import { W_IN_PORT } from '@etherloom/odp-codec';
 import type { MutableSubtable } from '../subtable.js';
-import type { BurstCode, PortSubtables, PortView } from './burst-lookup.hot.js';
+import type { BurstCode, BurstMemory, PortSubtables, PortView } from './burst-lookup.hot.js';
 import { BurstCodes } from './codegen.js';
 import type { CompactTerms } from './compact.hot.js';
 
@@ -15,7 +15,7 @@ const OVERTAKE = 1.25;
 const NO_HITS = new Float64Array(0);
 
 class Port implements PortSubtables {
-  fresh = false;
+  user: BurstMemory | undefined;
   subtables: readonly MutableSubtable[] = [];
   hits: Float64Array = NO_HITS;
   code: BurstCode | undefined;
@@ -32,19 +32,19 @@ class Port implements PortSubtables {
   }
 
   /** Subtables that stay keep their order, and new ones come last. */
-  refresh(): void {
+  refresh(user: BurstMemory): void {
     const now = new Set([...this.flows.keys(), ...this.#anyPort]);
     const before = this.subtables;
     const stay = before.filter((subtable) => now.has(subtable));
     this.subtables = [...new Set([...stay, ...now])];
     this.hits = Float64Array.from(this.subtables, (subtable) => this.hits[before.indexOf(subtable)] ?? 0);
-    this.fresh = true;
+    this.user = user;
     this.cold = 0;
-    this.#getCode(false);
+    this.#getCode(user, false);
   }
 
   compile(): void {
-    this.#getCode(true);
+    if (this.user !== undefined) this.#getCode(this.user, true);
   }
 
   /** Orders the subtables by recent hits, where that changes much. */
@@ -54,13 +54,13 @@ class Port implements PortSubtables {
       const order = [...hits.keys()].sort((a, b) => hits[b]! - hits[a]!);
       this.subtables = order.map((position) => subtables[position]!);
       this.hits = Float64Array.from(order, (position) => hits[position]!);
-      this.fresh = false;
+      this.user = undefined;
     }
     for (let i = 0; i < this.hits.length; i++) this.hits[i] = Math.floor(this.hits[i]! / 2);
   }
 
-  #getCode(make: boolean): void {
-    const generated = this.#codes.get(this.subtables, make);
+  #getCode(user: BurstMemory, make: boolean): void {
+    const generated = this.#codes.get(this.subtables, user, make);
     this.code = generated?.code;
     this.terms = generated?.terms;
   }
@@ -94,7 +94,7 @@ export class PortTables implements PortView {
     }
     const flows = port.flows.get(subtable) ?? 0;
     port.flows.set(subtable, flows + 1);
-    if (flows === 0) port.fresh = false;
+    if (flows === 0) port.user = undefined;
   }
 
   /** A flow from `inPort` was removed from `subtable`. */
@@ -113,13 +113,13 @@ export class PortTables implements PortView {
     }
     port.flows.delete(subtable);
     if (port.flows.size === 0) this.byPort.delete(inPort);
-    else port.fresh = false;
+    else port.user = undefined;
   }
 
   clear(): void {
     this.byPort.clear();
     this.#anyPort.clear();
-    this.others.fresh = false;
+    this.others.user = undefined;
   }
 
   /** Orders the subtables of each port by recent hits. */
@@ -129,7 +129,7 @@ export class PortTables implements PortView {
   }
 
   #refreshAll(): void {
-    for (const port of this.byPort.values()) port.fresh = false;
-    this.others.fresh = false;
+    for (const port of this.byPort.values()) port.user = undefined;
+    this.others.user = undefined;
   }
 }
