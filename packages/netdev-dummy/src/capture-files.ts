@@ -1,6 +1,6 @@
 /** The capture files of a dummy device: one for each direction, one for both, or none. */
 
-import { PcapWriter } from './pcap.js';
+import { PcapWriter } from './pcap-writer.js';
 
 export class CaptureFiles {
   readonly rx: PcapWriter | undefined;

@@ -10,7 +10,7 @@ import { DummyProvider } from './provider.js';
 
 export { DummyNetdev, type TransmitListener } from './device.js';
 export { type FaultOptions, faults } from './faults.js';
-export { type PcapRecord, PcapWriter, readPcap } from './pcap.js';
+export { PcapWriter } from './pcap-writer.js';
 export { DummyProvider } from './provider.js';
 export { type TraceEvent, trace } from './trace.js';
 

@@ -1,9 +1,9 @@
 /** Loads capture files for replay: all frames once into shared memory, which queues on any thread read. */
 
 import { readFileSync } from 'node:fs';
-import { DpifError, MAX_PACKET } from '@etherloom/core';
+import { DpifError, MAX_PACKET, readPcap } from '@etherloom/core';
 import { BLOCK } from './copy.hot.js';
-import { fileError, readPcap } from './pcap.js';
+import { fileError } from './pcap-writer.js';
 import type { ReplayDescriptor } from './queue.js';
 
 /** The same in queue.hot.ts: what rxBurst takes for a frame at all. */

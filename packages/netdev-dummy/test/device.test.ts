@@ -12,11 +12,12 @@ import {
   NetdevRegistry,
   PacketArena,
   PacketBatch,
+  readPcap,
 } from '@etherloom/core';
 import { ethernet, hex, ipv4, pattern, raw, udp } from '@etherloom/testkit';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type DummyNetdev, DummyProvider, PcapWriter, readPcap } from '../src/index.js';
+import { type DummyNetdev, DummyProvider, PcapWriter } from '../src/index.js';
 
 const frameOf = (length: number, seed = 0): Uint8Array => {
   const frame = pattern(length, seed);

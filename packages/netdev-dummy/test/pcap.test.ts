@@ -3,9 +3,10 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readPcap } from '@etherloom/core';
 import { hex, pattern, unhex } from '@etherloom/testkit';
 import { expect, test } from 'vitest';
-import { PcapWriter, readPcap } from '../src/index.js';
+import { PcapWriter } from '../src/index.js';
 
 const little = (magic: string): string => `${magic} 0200 0400 00000000 00000000 00000400 01000000`;
 const record = '01000000 02000000 03000000 04000000 aabbcc';

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { appctl, type Outcome, SWITCH_PORTS } from '@etherloom/conformance';
-import { readPcap } from '@etherloom/netdev-dummy';
+import { readPcap } from '@etherloom/core';
 import { type Peer, PeerGoneError, prepare, transact } from './peer.js';
 
 const run = promisify(execFile);

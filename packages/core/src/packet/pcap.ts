@@ -1,16 +1,16 @@
 /**
- * Classic capture files (pcap 2.4, draft-ietf-opsawg-pcap): read whole into memory, written frame by frame. Ethernet
- * only; both byte orders, microseconds and nanoseconds.
+ * Classic capture files (pcap 2.4, draft-ietf-opsawg-pcap) as bytes: read whole, made record by record. Ethernet only; both
+ * byte orders are read, microseconds and nanoseconds.
  */
 
-import { closeSync, openSync, writeSync } from 'node:fs';
-import { DpifError, errnoCode } from '@etherloom/core';
+import { DpifError } from '../errors.js';
 
 const MAGIC_MICRO = 0xa1b2c3d4;
 const MAGIC_NANO = 0xa1b23c4d;
 /** Block type of the section header that starts a pcapng file; the same in both byte orders. */
 const MAGIC_PCAPNG = 0x0a0d0d0a;
 const FILE_HEADER = 24;
+/** Bytes of a record in front of those of its packet. */
 const RECORD_HEADER = 16;
 const LINKTYPE_ETHERNET = 1;
 const SNAPLEN = 262_144;
@@ -71,11 +71,14 @@ export function readPcap(bytes: Uint8Array, name = 'capture'): PcapRecord[] {
   return records;
 }
 
-/** The header of a file with microseconds, little-endian. */
-function fileHeader(): Uint8Array {
+/** Whether times of a file count microseconds or nanoseconds. */
+export type PcapUnit = 'microseconds' | 'nanoseconds';
+
+/** What a file begins with, little-endian. */
+export function pcapHeader(unit: PcapUnit): Uint8Array {
   const bytes = new Uint8Array(FILE_HEADER);
   const view = new DataView(bytes.buffer);
-  view.setUint32(0, MAGIC_MICRO, true);
+  view.setUint32(0, unit === 'nanoseconds' ? MAGIC_NANO : MAGIC_MICRO, true);
   view.setUint16(4, 2, true);
   view.setUint16(6, 4, true);
   view.setUint32(16, SNAPLEN, true);
@@ -83,71 +86,19 @@ function fileHeader(): Uint8Array {
   return bytes;
 }
 
-/** A capture file being written. One system call per `write`; what was written can be read at once. */
-export class PcapWriter {
-  readonly path: string;
-  #fd: number;
-
-  /** Creates or empties the file. Throws a `DpifError` that names it when that fails. */
-  constructor(path: string) {
-    this.path = path;
-    try {
-      this.#fd = openSync(path, 'w');
-    } catch (error) {
-      throw fileError('write', error);
-    }
-    this.#append(fileHeader());
+/** The records of some packets, for a file whose header says the same unit. */
+export function pcapRecords(records: readonly PcapRecord[], unit: PcapUnit): Uint8Array {
+  const size = records.reduce((sum, { data }) => sum + RECORD_HEADER + data.length, 0);
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const { data, originalLength, seconds, nanoseconds } of records) {
+    view.setUint32(at, seconds, true);
+    view.setUint32(at + 4, unit === 'nanoseconds' ? nanoseconds : Math.floor(nanoseconds / 1000), true);
+    view.setUint32(at + 8, data.length, true);
+    view.setUint32(at + 12, originalLength, true);
+    bytes.set(data, at + RECORD_HEADER);
+    at += RECORD_HEADER + data.length;
   }
-
-  /**
-   * Appends `frames` with the time of the call. A file that cannot be written any more (disk full) is given up with a
-   * process warning: a capture must not stop the traffic.
-   */
-  write(frames: readonly Uint8Array[]): void {
-    if (this.#fd < 0 || frames.length === 0) return;
-    const size = frames.reduce((sum, frame) => sum + RECORD_HEADER + frame.length, 0);
-    const bytes = new Uint8Array(size);
-    const view = new DataView(bytes.buffer);
-    const now = performance.timeOrigin + performance.now();
-    const seconds = Math.floor(now / 1000);
-    const micros = Math.floor((now - seconds * 1000) * 1000);
-    let at = 0;
-    for (const frame of frames) {
-      view.setUint32(at, seconds, true);
-      view.setUint32(at + 4, micros, true);
-      view.setUint32(at + 8, frame.length, true);
-      view.setUint32(at + 12, frame.length, true);
-      bytes.set(frame, at + RECORD_HEADER);
-      at += RECORD_HEADER + frame.length;
-    }
-    this.#append(bytes);
-  }
-
-  /** Idempotent. */
-  close(): void {
-    if (this.#fd >= 0) closeSync(this.#fd);
-    this.#fd = -1;
-  }
-
-  #append(bytes: Uint8Array): void {
-    try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
-    } catch (error) {
-      this.close();
-      process.emitWarning(`capture file ${this.path} is incomplete: ${reason(error)}`);
-    }
-  }
-}
-
-/** A failed file operation as the contracts' error; Node's message names the file. */
-export function fileError(what: 'read' | 'write', error: unknown): DpifError {
-  const code =
-    error instanceof Error && 'errno' in error && typeof error.errno === 'number'
-      ? errnoCode(error.errno)
-      : 'EIO';
-  return new DpifError(code, `cannot ${what} capture file: ${reason(error)}`, { cause: error });
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return bytes;
 }
