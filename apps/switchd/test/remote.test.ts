@@ -3,7 +3,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RemoteSwitch, remoteMethods, UnixctlClient, UnixctlServerError } from '@etherloom/cli';
+import {
+  packetFromFlow,
+  RemoteSwitch,
+  remoteMethods,
+  UnixctlClient,
+  UnixctlServerError,
+} from '@etherloom/cli';
 import { type Dpif, DpifRegistry, FP_CREATE, NetdevRegistry } from '@etherloom/core';
 import { createUserspaceProvider } from '@etherloom/dpif-userspace';
 import { DummyProvider } from '@etherloom/netdev-dummy';
@@ -75,6 +81,25 @@ const eventually = async (check: () => Promise<unknown>): Promise<void> => {
     }
   }
 };
+
+it('a trace crosses the socket as it is', async () => {
+  const { dpif } = await created();
+  const same = await local.open('br0', 'dummy');
+  const flow = (recirculation: string) =>
+    parseFlowKey(`${recirculation}in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)`);
+  await dpif.recvSet(true);
+  const actions = parseActions('clone(set(ipv4(ttl=3)),0),userspace(pid=9,userdata(01)),7,recirc(5)');
+  await dpif.flowPut({ flags: FP_CREATE, ...flow(''), actions });
+  const { packet, key: metadata } = packetFromFlow('in_port(1),eth(),eth_type(0x0800),ipv4(proto=17),udp()');
+  const trace = await dpif.trace({ packet, metadata });
+  expect(trace).toEqual(await same.trace({ packet, metadata }));
+  expect(trace.pass.steps).toHaveLength(4);
+  expect(trace.pass.steps.at(-1)?.events).toMatchObject([
+    { type: 'recirculation', pass: { events: [{ type: 'upcall', reason: 'miss' }] } },
+  ]);
+  await same.close();
+  await dpif.close();
+});
 
 describe('errors', () => {
   it('cross the socket with code, errno and sentence', async () => {

@@ -15,6 +15,7 @@ export { DpifHandle, MIN_PACKET } from './dpif/generic.js';
 export * from './dpif/provider.js';
 export * from './dpif/registry.js';
 export * from './dpif/stats.js';
+export * from './dpif/trace.js';
 export * from './drops.js';
 export * from './errors.js';
 export {
@@ -36,6 +37,7 @@ export { copyBytes } from './packet/copy.hot.js';
 export * from './packet/frame-pool.hot.js';
 export { PacketState } from './packet/modify.hot.js';
 export { offloadNames } from './packet/offload-names.js';
+export * from './packet/pcap.js';
 export * from './packet/resolve.hot.js';
 export { finishChecksum, Segmenter } from './packet/segment.hot.js';
 export * from './packet/virtio-net.hot.js';

@@ -48,6 +48,8 @@ export class Datapath implements PortHost {
   readonly plane: DataPlane;
   readonly ports: PortSet;
   readonly runner: Runner;
+  /** VLAN tags that are part of a key, 1 or 2. */
+  readonly vlanLimit: number;
   readonly listeners = new Set<PortListener>();
   readonly #openType: (portType: string) => string;
 
@@ -70,6 +72,7 @@ export class Datapath implements PortHost {
     this.fullName = `${type}@${name}`;
     this.netdevs = netdevs;
     this.runner = runner;
+    this.vlanLimit = vlanLimit;
     this.#openType = surroundings.openType;
     if (pool instanceof FramePool) {
       this.flows = new FlowTable(limits, actionRules, vlanLimit);

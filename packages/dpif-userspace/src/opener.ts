@@ -9,6 +9,8 @@ import {
   type OpResult,
   type PortChange,
   type PortSpec,
+  type Trace,
+  type TraceRequest,
   toDpifError,
   type Upcall,
 } from '@etherloom/core';
@@ -16,6 +18,7 @@ import type { Datapath } from './datapath.js';
 import { TableDump } from './dump.js';
 import { DP_HIT, DP_LOST, DP_MASK_HIT, DP_MISSED } from './pipeline.hot.js';
 import { PortChanges } from './port-changes.js';
+import { tracePacket } from './trace/trace.js';
 
 /** What the provider does when a handle says so. */
 export interface OpenerHost {
@@ -121,6 +124,10 @@ export class Opener implements DpifBackend {
 
   async operate(ops: readonly DpifOp[]): Promise<OpResult[]> {
     return this.#datapath.plane.operate(ops, (op) => this.#perform(op));
+  }
+
+  async trace(request: TraceRequest): Promise<Trace> {
+    return tracePacket(this.#datapath, request);
   }
 
   async recvSet(enable: boolean): Promise<void> {

@@ -68,6 +68,10 @@ export class PortSet {
     });
   }
 
+  has(portNo: number): boolean {
+    return this.#byNumber.has(portNo);
+  }
+
   byNumber(portNo: number): DpifPort {
     const entry = this.#byNumber.get(portNo);
     if (entry !== undefined) return describe(entry);

@@ -170,6 +170,13 @@ export class Upcalls implements UpcallSink {
       : this.#ports.get(portNo)![handler]!.pid;
   }
 
+  /** The PID of the queue for a packet that missed, or with `pid` for one of an action; -1 while nobody takes upcalls. */
+  target(keys: Int32Array, base: number, pid?: number): number {
+    if (this.#owner === undefined) return -1;
+    if (pid !== undefined && this.#byPid.has(pid)) return pid;
+    return this.#queueOf(keys[base + W_IN_PORT]! >>> 0, this.#handlerOf(keys, base)).pid;
+  }
+
   // --- clients
 
   /** Turns upcalls to `owner` on or off. EBUSY when another opener receives them. */

@@ -3,15 +3,20 @@
  * vSwitch's; `transmitted`, which takes the frames that a device sent, is ours (there, a capture file shows them).
  */
 
-import { type DpctlContext, datapathNames, openNamed, quoteSyntaxError } from '@etherloom/cli';
-import { composePacket } from '@etherloom/core';
+import {
+  type DpctlContext,
+  datapathNames,
+  openNamed,
+  packetFromFlow,
+  packetFromHex,
+  quoteSyntaxError,
+} from '@etherloom/cli';
 import { DummyNetdev } from '@etherloom/netdev-dummy';
-import { KEY_WORDS, keyToFlow, OdpError, parseFlowKeyExact } from '@etherloom/odp-codec';
+import { OdpError } from '@etherloom/odp-codec';
 import type { Answer, ControlCommand } from './command.js';
 
 /** Shortest frame that can be asked for with `--len`: Ethernet's least, without its checksum. */
 const MIN_LENGTH = 60;
-const MIN_HEX = 14;
 /** Turns of the event loop that an injected packet may take until the datapath has dealt with it. */
 const MAX_TURNS = 100;
 
@@ -84,7 +89,7 @@ function takeQueue(args: readonly string[], queues: number): { queue: number; re
 function* readPackets(args: readonly string[], vlanLimit: number | undefined): Generator<Uint8Array> {
   for (let at = 0; at < args.length; at++) {
     const text = args[at]!;
-    const frame = fromHex(text);
+    const frame = packetFromHex(text);
     if (frame !== undefined) {
       yield frame;
       continue;
@@ -99,24 +104,13 @@ function* readPackets(args: readonly string[], vlanLimit: number | undefined): G
   }
 }
 
-function fromHex(text: string): Uint8Array | undefined {
-  const digits = text.replaceAll(/\s/g, '');
-  if (!/^(?:[0-9a-f]{2})*$/i.test(digits) || digits.length < 2 * MIN_HEX) return undefined;
-  return Uint8Array.from(Buffer.from(digits, 'hex'));
-}
-
 function compose(text: string, length: number | undefined, vlanLimit: number | undefined): Uint8Array {
-  const words = new Int32Array(KEY_WORDS);
-  let key: Uint8Array;
   try {
-    key = parseFlowKeyExact(text);
+    return packetFromFlow(text, { length, vlanLimit }).packet;
   } catch (error) {
     if (error instanceof OdpError) throw new Error(quoteSyntaxError(text, error));
     throw error;
   }
-  const { fitness, message } = keyToFlow(key, words, 0, vlanLimit);
-  if (fitness === 'error') throw new Error(message ?? 'the flow contradicts itself');
-  return composePacket(words, length === undefined ? {} : { length });
 }
 
 /** Waits until the datapath has taken `total` packets from the device, so that who asks next sees what they did. */

@@ -15,6 +15,7 @@ import { NORMALIZE_COMMANDS } from './normalize.js';
 import { splitOptions } from './options.js';
 import { PORT_COMMANDS } from './ports.js';
 import { SHOW_COMMANDS } from './show.js';
+import { TRACE_COMMANDS } from './trace.js';
 import { UNSUPPORTED_COMMANDS } from './unsupported.js';
 
 export {
@@ -28,9 +29,10 @@ export {
 export { quoteSyntaxError } from './flow-text.js';
 export { type InterfaceSpec, parseInterface } from './iface.js';
 export { datapathNames, openNamed } from './open.js';
+export { packetFromFlow, packetFromHex } from './packet-text.js';
 export { type DatapathView, formatDatapath, type PortView } from './show.js';
 
-/** All commands, in the order in which Open vSwitch lists them. */
+/** All commands, in the order in which Open vSwitch lists them, with our own `trace` among them. */
 export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   ...DATAPATH_COMMANDS,
   ...PORT_COMMANDS,
@@ -40,6 +42,7 @@ export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   ...FLOW_COMMANDS,
   ...FLOW_FILE_COMMANDS,
   ...UNSUPPORTED_COMMANDS,
+  ...TRACE_COMMANDS,
   ...NORMALIZE_COMMANDS,
 ];
 

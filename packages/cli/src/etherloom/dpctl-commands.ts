@@ -6,6 +6,7 @@ import { openNamed } from '../dpctl/open.js';
 import { viewDatapaths } from '../dpctl/show.js';
 import { type Call, type CliCommand, type CliOption, print } from './command.js';
 import { renderShow } from './render.js';
+import { TRACE_OPTIONS, tracePacketOf } from './trace.js';
 
 const STATISTICS: CliOption = { name: 'statistics', short: 's', help: 'print statistics too' };
 const MORE: CliOption = {
@@ -20,7 +21,7 @@ const FLOW = `'in_port(1),eth(),eth_type(0x0806),arp()'`;
 const FILE = 'a file of flows, one to a line, "-" for standard input';
 
 type Details = Pick<CliCommand, 'summary' | 'datapaths'> &
-  Partial<Pick<CliCommand, 'usage' | 'options' | 'examples' | 'files' | 'run'>>;
+  Partial<Pick<CliCommand, 'usage' | 'minArgs' | 'maxArgs' | 'options' | 'examples' | 'files' | 'run'>>;
 
 /** What help says of each, and in what it differs from dpctl. Others of dpctl's refuse to work, and are not listed. */
 const DETAILS: Readonly<Record<string, Details>> = {
@@ -115,6 +116,20 @@ const DETAILS: Readonly<Record<string, Details>> = {
     usage: 'DATAPATH PORT...',
     datapaths: 'first',
     examples: ['etherloom del-if br0 tap3', 'etherloom del-if br0 3'],
+  },
+  trace: {
+    summary: 'the way of one packet through lookups and actions, without sending it',
+    usage: '[DATAPATH] [FLOW|PACKET]',
+    minArgs: 0,
+    maxArgs: 2,
+    datapaths: 'known',
+    options: [...TRACE_OPTIONS, MORE, NAMES],
+    examples: [
+      `etherloom trace 'in_port(tap0),eth(),eth_type(0x0800),ipv4(dst=10.0.0.2,ttl=64,frag=no)'`,
+      'etherloom trace br0 02000000000202000000000188b5 --port tap0',
+      'etherloom trace br0 --pcap in.pcap:3 --port 1 --json',
+    ],
+    run: tracePacketOf,
   },
   'dump-dps': {
     summary: 'the names of all datapaths',

@@ -10,6 +10,8 @@ import {
   type OpResult,
   type PortChange,
   type PortSpec,
+  type Trace,
+  type TraceRequest,
   type Upcall,
 } from '@etherloom/core';
 import { dumpPorts, RemoteFlowDump } from './dump.js';
@@ -142,6 +144,10 @@ export class RemoteBackend implements DpifBackend {
       if (error instanceof DpifError && error.code === 'EBADF') return undefined;
       throw error;
     }
+  }
+
+  trace(request: TraceRequest): Promise<Trace> {
+    return this.#call(methods.trace, request);
   }
 
   recvSet(enable: boolean): Promise<void> {

@@ -18,6 +18,7 @@ import {
   STRING,
   struct,
 } from './codec.js';
+import { TRACE, TRACE_REQUEST } from './trace-values.js';
 import {
   COUNTERS,
   DP_STATS,
@@ -125,6 +126,7 @@ export const flowDumpNext = ofHandle('flow-dump-next', pair(NUMBER, NUMBER), lis
 export const dumpDone = ofHandle('dump-done', NUMBER, NOTHING);
 /** The outcomes of as many of the operations, from the first, as fit the answer; the rest was not performed. */
 export const operate = ofHandle('operate', list(OP), list(OP_RESULT));
+export const trace = ofHandle('trace', TRACE_REQUEST, TRACE);
 
 export const recvSet = ofHandle('recv-set', BOOLEAN, NOTHING);
 export const handlersSet = ofHandle('handlers-set', NUMBER, NOTHING);

@@ -1,8 +1,8 @@
 /** Where the compiler puts a program together, and how it reads payloads. Control path. */
 
 import { DpifError } from '../errors.js';
-import { ROOM_SHIFT } from './execute.hot.js';
-import type { ExtensionAction, UserspaceAction } from './program.js';
+import { OP_EXTENSION, ROOM_SHIFT } from './execute.hot.js';
+import { ACTION_STEP, type ExtensionAction, type UserspaceAction } from './program.js';
 
 /** An attribute with a payload, as the compiler passes it around. */
 export interface Payload {
@@ -19,6 +19,12 @@ export class ProgramBuilder {
   changesMetadata = false;
   /** See `ActionProgram`. */
   needsResolved = false;
+  /** Whether there are steps between actions (ACTION_STEP). */
+  readonly steps: boolean;
+
+  constructor(steps: boolean) {
+    this.steps = steps;
+  }
 
   /** Appends words; returns where the first of them is. */
   emit(...words: number[]): number {
@@ -34,6 +40,14 @@ export class ProgramBuilder {
   /** Appends an instruction that adds `room` bytes in front of the packet. */
   push(room: number, operation: number, ...operands: number[]): void {
     this.change(operation | (room << ROOM_SHIFT), ...operands);
+  }
+
+  /** Appends a step in front of the action `attribute`, or at the end of a list when that is empty. */
+  step(attribute: Uint8Array, depth: number): void {
+    this.emit(
+      OP_EXTENSION,
+      this.extensions.push({ type: ACTION_STEP, payload: attribute, attribute, depth }) - 1,
+    );
   }
 
   /** Appends an instruction that changes metadata. */

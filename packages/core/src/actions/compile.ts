@@ -33,17 +33,23 @@ const NSH_CONTEXT = 16;
 /** Most bytes of TLVs: the length field of an NSH counts 63 words. */
 const NSH_TLVS_MAX = 63 * 4 - NSH_BASE;
 
+const NOTHING = new Uint8Array(0);
 const NAMES = new Map<number, string>(
   Object.entries(ACTION_ATTR).map(([name, type]) => [type, name.toLowerCase()]),
 );
+
+export interface CompileOptions {
+  /** Whether the host is to be called between actions: see ACTION_STEP. Default false. */
+  readonly steps?: boolean;
+}
 
 /**
  * Compiles `actions`, a run of OVS_ACTION_ATTR_* attributes; keeps no reference to it. Throws a `DpifError`: EINVAL for
  * bytes that are malformed and for actions that no packet allows, EOPNOTSUPP for dec_ttl, which only the kernel has.
  */
-export function compileActions(actions: Uint8Array): ActionProgram {
+export function compileActions(actions: Uint8Array, { steps = false }: CompileOptions = {}): ActionProgram {
   const bytes = actions.slice();
-  const out = new ProgramBuilder();
+  const out = new ProgramBuilder(steps);
   compileList(out, bytes, 0);
   return {
     actions: bytes,
@@ -107,10 +113,13 @@ function compileList(out: ProgramBuilder, bytes: Uint8Array, depth: number): voi
     const { type, offset } = reader;
     const payload = reader.payload();
     more = reader.next();
+    const attribute = bytes.subarray(offset - NLA_HEADER, offset + payload.length);
+    if (out.steps) out.step(attribute, depth);
     const start = out.code.length;
-    compileAction(out, type, payload, bytes.subarray(offset - NLA_HEADER, offset + payload.length), depth);
-    if (!more && start < out.code.length) out.code[start]! |= op.FLAG_LAST;
+    compileAction(out, type, payload, attribute, depth);
+    if (!more && !out.steps && start < out.code.length) out.code[start]! |= op.FLAG_LAST;
   }
+  if (out.steps) out.step(NOTHING, depth);
   if (reader.leftover !== 0) throw invalid(`action list ends in ${reader.leftover} bytes that are no action`);
   out.emit(op.OP_END);
 }

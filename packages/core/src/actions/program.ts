@@ -23,7 +23,15 @@ export interface ExtensionAction {
   readonly payload: Uint8Array;
   /** The action as Netlink attribute, header included. */
   readonly attribute: Uint8Array;
+  /** Of an {@link ACTION_STEP}: how many lists its own is nested in. */
+  readonly depth?: number;
 }
+
+/**
+ * Type of the extensions in programs compiled with `steps`: one in front of each action, whose attribute it has, and one
+ * with no attribute at the end of each list. So a host sees the packet between actions, from the executor itself.
+ */
+export const ACTION_STEP = -1;
 
 /** A compiled action list. Immutable; shares nothing with the bytes that it was made from. */
 export interface ActionProgram {

@@ -9,6 +9,7 @@
 
 import type { DpifError } from '../errors.js';
 import type { NetdevConfig } from '../netdev/netdev.js';
+import type { Trace, TraceRequest } from './trace.js';
 
 /** Number of the local port, which every datapath has and nobody can delete (dpif.h "Ports"). */
 export const LOCAL_PORT = 0;
@@ -224,6 +225,11 @@ export interface Dpif {
 
   /** EINVAL for a packet outside 14..65,535 bytes or bad actions. No actions are no work: the provider is not asked. */
   execute(execute: Omit<ExecuteOp, 'type'>): Promise<void>;
+  /**
+   * Follows a packet through lookups and actions without doing anything to it, to flows or to statistics. Etherloom's own
+   * addition to dpif.h: EOPNOTSUPP from a datapath that cannot. EINVAL for a packet outside 14..65,535 bytes.
+   */
+  trace(request: TraceRequest): Promise<Trace>;
   /** Performs the operations in order. Each has its own outcome; a failed one does not stop later ones. Never rejects for an operation. */
   operate(ops: readonly DpifOp[]): Promise<OpResult[]>;
 

@@ -22,6 +22,7 @@ import {
 } from './dpif.js';
 import { executeWithHelp, needsHelp } from './help.js';
 import type { DpifBackend, DpifProvider } from './provider.js';
+import type { Trace, TraceRequest } from './trace.js';
 
 /** Shortest packet that crosses the datapath interface: a complete Ethernet header (dpif.h "Packet Format"). */
 export const MIN_PACKET = 14;
@@ -193,6 +194,15 @@ export class DpifHandle implements Dpif {
     await this.#one({ ...execute, type: 'execute' });
   }
 
+  async trace(request: TraceRequest): Promise<Trace> {
+    const backend = this.#open();
+    if (backend.trace === undefined)
+      throw new DpifError('EOPNOTSUPP', `datapath ${this.name} traces no packets`);
+    const size = request.packet.length;
+    if (!isPacketSize(size)) throw wrongSize(size);
+    return backend.trace(request);
+  }
+
   async operate(ops: readonly DpifOp[]): Promise<OpResult[]> {
     const backend = this.#open();
     // Most batches hold only operations for the provider: the common case costs one scan and no copy.
@@ -261,15 +271,15 @@ function performHere(backend: DpifBackend, op: DpifOp): OpResult | Promise<OpRes
   // Nothing else is left.
   if (op.type !== 'execute') return {};
   const size = op.packet.length;
-  if (!isPacketSize(size)) {
-    const message = `packet of ${size} bytes: packets are ${MIN_PACKET} to ${MAX_PACKET} bytes long`;
-    return { error: new DpifError('EINVAL', message) };
-  }
+  if (!isPacketSize(size)) return { error: wrongSize(size) };
   // No actions: nothing to do, and nobody to ask (dpif_execute).
   return op.actions.length === 0 ? {} : executeWithHelp(backend, op);
 }
 
 const isPacketSize = (size: number): boolean => size >= MIN_PACKET && size <= MAX_PACKET;
+
+const wrongSize = (size: number): DpifError =>
+  new DpifError('EINVAL', `packet of ${size} bytes: packets are ${MIN_PACKET} to ${MAX_PACKET} bytes long`);
 
 const isBytes = (value: unknown): boolean => value instanceof Uint8Array;
 

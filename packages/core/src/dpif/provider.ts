@@ -4,6 +4,7 @@
  */
 
 import type { DpifOp, DpifPort, DpStats, FlowDump, OpResult, PortChange, PortSpec, Upcall } from './dpif.js';
+import type { Trace, TraceRequest } from './trace.js';
 
 /** A datapath type. Register it with a `DpifRegistry`. */
 export interface DpifProvider {
@@ -56,6 +57,8 @@ export interface DpifBackend {
   flowDump(): FlowDump;
   /** One result for each operation, in their order. Does not reject for an operation that fails. */
   operate(ops: readonly DpifOp[]): Promise<OpResult[]>;
+  /** Default: EOPNOTSUPP. */
+  trace?(request: TraceRequest): Promise<Trace>;
 
   recvSet(enable: boolean): Promise<void>;
   handlersSet(count: number): Promise<void>;

@@ -148,6 +148,7 @@ export function remoteCommands(context: DpctlContext, keeper: DatapathKeeper): C
       if (found !== undefined) await endDump(found);
     }),
     ofDpif(methods.operate, (dpif, ops) => perform(dpif, ops)),
+    ofDpif(methods.trace, (dpif, request) => dpif.trace(request)),
 
     ofDpif(methods.recvSet, (dpif, enable) => dpif.recvSet(enable)),
     ofDpif(methods.handlersSet, (dpif, count) => dpif.handlersSet(count)),
