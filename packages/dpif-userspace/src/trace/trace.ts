@@ -49,8 +49,7 @@ export function tracePacket(datapath: TracedDatapath, { packet, metadata }: Trac
   try {
     const { byPort, others } = flows.classifier.ports;
     const own = byPort.get(key[W_IN_PORT]!) ?? others;
-    if (!own.fresh) own.refresh();
-    const flow = dry.find(key, 0, own.subtables);
+    const flow = dry.find(key, 0, own.order());
     if (flow < 0) {
       pipeline.missed(key, batch);
       pool.release(data);

@@ -34,6 +34,8 @@ export interface PortSubtables {
   cold: number;
   /** Control path: brings the list up to date, with code of `user` if there is some for it. */
   refresh(user: BurstMemory): void;
+  /** Control path: the subtables as the next lookup will visit them. */
+  order(): readonly Subtable[];
   /** Control path: makes code for the list. */
   compile(): void;
 }

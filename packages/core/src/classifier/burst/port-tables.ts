@@ -31,16 +31,25 @@ class Port implements PortSubtables {
     this.#codes = codes;
   }
 
-  /** Subtables that stay keep their order, and new ones come last. */
   refresh(user: BurstMemory): void {
+    this.#relist();
+    this.user = user;
+    this.cold = 0;
+    this.#getCode(user, false);
+  }
+
+  order(): readonly MutableSubtable[] {
+    if (this.user === undefined) this.#relist();
+    return this.subtables;
+  }
+
+  /** Subtables that stay keep their order, and new ones come last. */
+  #relist(): void {
     const now = new Set([...this.flows.keys(), ...this.#anyPort]);
     const before = this.subtables;
     const stay = before.filter((subtable) => now.has(subtable));
     this.subtables = [...new Set([...stay, ...now])];
     this.hits = Float64Array.from(this.subtables, (subtable) => this.hits[before.indexOf(subtable)] ?? 0);
-    this.user = user;
-    this.cold = 0;
-    this.#getCode(user, false);
   }
 
   compile(): void {
