@@ -28,6 +28,7 @@ export const DROP_RX_FAULT = 19;
 export const DROP_TX_NOT_ETHERNET = 20;
 export const DROP_BAD_OFFLOAD = 21;
 export const DROP_RX_FULL = 22;
+export const DROP_THREAD_CRASHED = 23;
 
 export interface DropReason {
   /** Identifier in JSON and metrics. */
@@ -63,6 +64,7 @@ export const DROP_REASONS: readonly DropReason[] = [
     sentence: 'checksum or segmentation metadata do not fit the packet that they came with',
   },
   { code: 'rx_full', sentence: 'the receive ring of the device was full: the switch was too slow' },
+  { code: 'thread_crashed', sentence: 'the poll-mode thread that had the packet in hand crashed' },
 ];
 
 export const DROP_REASON_COUNT = DROP_REASONS.length;

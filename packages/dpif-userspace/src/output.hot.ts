@@ -104,6 +104,13 @@ export class Output {
     }
   }
 
+  /** Control path: packets that wait to be sent. */
+  get waiting(): number {
+    let sum = 0;
+    for (const port of this.#ports) sum += port?.txBatch.count ?? 0;
+    return sum;
+  }
+
   /** Control path: adds a port whose number is free. */
   add(port: Port): void {
     let slot = this.#ports.indexOf(undefined);

@@ -47,6 +47,11 @@ export const DP_LOST = 2;
 export const DP_MASK_HIT = 3;
 export const DP_COUNTERS = 4;
 
+// What the pipeline has in hand, for those who survive it: packets of the burst in work, and the port that they came from.
+export const HAND_PACKETS = 0;
+export const HAND_PORT = 1;
+export const HAND_LENGTH = 2;
+
 /** Flows as the packets' path sees them. The control path replaces `programOf` when the flow table grows. */
 export interface FlowView {
   /** For received packets. */
@@ -71,6 +76,8 @@ export interface UpcallSink {
 }
 
 // V8 folds a module's own constants into the code, imported ones not.
+const PACKETS = HAND_PACKETS;
+const PORT = HAND_PORT;
 const WORDS = KEY_WORDS;
 const LAYERS = LAYER_WORDS;
 const IN_PORT = W_IN_PORT;
@@ -105,8 +112,12 @@ export class Pipeline implements ExecuteHost {
   readonly #portlessDrops: Float64Array;
   /** VLAN tags that become part of a key, 1 or 2. */
   readonly #vlanLimit: number;
+  /** HAND_*; in shared memory when there is somebody to survive. */
+  readonly #hand: Float64Array;
 
   readonly #batch = new PacketBatch();
+  /** The first packet of the burst that did not begin its way yet, or is on it. */
+  #next = 0;
   readonly #burst: BurstLookup;
   /** One executor per recirculation, since a packet is looked up again in the middle of its actions. */
   readonly #executors: ActionExecutor[] = [];
@@ -128,8 +139,10 @@ export class Pipeline implements ExecuteHost {
     upcalls: UpcallSink,
     portlessDrops: Float64Array,
     vlanLimit: number,
+    hand: Float64Array = new Float64Array(HAND_LENGTH),
   ) {
     this.#pool = pool;
+    this.#hand = hand;
     this.#resolver = new OffloadResolver(pool);
     this.#vlanLimit = vlanLimit;
     this.#flows = flows;
@@ -147,9 +160,13 @@ export class Pipeline implements ExecuteHost {
   /** Receives one burst from `queue` of `port` and brings every packet to its end; returns how many there were. */
   receive(port: Port, queue: NetdevQueue): number {
     const batch = this.#batch;
+    const hand = this.#hand;
     batch.count = 0;
+    this.#next = 0;
+    hand[PORT] = port.portNo;
     const count = queue.rxBurst(batch);
     if (count === 0) return 0;
+    hand[PACKETS] = count;
     this.busy = true;
     const burst = this.#burst;
     const groups = burst.run(port.portNo);
@@ -159,7 +176,15 @@ export class Pipeline implements ExecuteHost {
     this.#executeGroups(groups);
     this.#output.flush();
     this.busy = false;
+    hand[PACKETS] = 0;
+    batch.count = 0;
     return count;
+  }
+
+  /** Control path, after a throw out of {@link receive}: notes how many packets of the burst did not come to their end. */
+  testify(): void {
+    const { count } = this.#batch;
+    this.#hand[PACKETS] = Math.min(count, count - this.#next + this.#output.waiting);
   }
 
   /**
@@ -314,6 +339,7 @@ export class Pipeline implements ExecuteHost {
 
   #executeRange(program: ActionProgram, batch: PacketBatch, first: number, end: number): void {
     if (program.outputsOnly !== undefined) {
+      this.#next = end;
       this.#fanOut(program.outputsOnly, batch, first, end);
       return;
     }
@@ -321,20 +347,25 @@ export class Pipeline implements ExecuteHost {
     const { keys, layers, shape } = this.#burst;
     const { plain } = program;
     if (plain !== undefined && isPlain(plain, this.#pool, batch, shape, first, end)) {
+      this.#next = end;
       changePlain(program.code, plain, view, batch, shape, first, end);
       this.#fanOut(plain.ports, batch, first, end);
       return;
     }
     for (let i = first; i < end; i++) {
+      this.#next = i;
       this.#burst.complete(i);
       this.#run(program, batch, i, 0, keys, i * WORDS, layers, i * LAYERS);
     }
+    this.#next = end;
   }
 
   /** Passes packet `i` of the burst, which has no flow, up. */
   #missed(batch: PacketBatch, i: number): void {
+    this.#next = i;
     this.#burst.complete(i);
     this.#miss(this.#burst.keys, i * WORDS, batch, i);
+    this.#next = i + 1;
   }
 
   /** Passes packet `i` of `batch` up, whose key is given. */

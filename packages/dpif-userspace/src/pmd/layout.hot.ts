@@ -33,6 +33,11 @@ export const REPORT_ASLEEP = 21;
 export const REPORT_SLEEPS = 22;
 export const REPORT_UPCALLS = 23;
 export const REPORT_COMMANDS = 24;
+/** What the pipeline has in hand (HAND_*): whoever finds the thread dead counts it as lost. */
+export const REPORT_HAND = 25;
+/** Free packet buffers, small and large, when the thread last had nothing to do. */
+export const REPORT_FREE = 27;
+export const REPORT_FREE_LARGE = 28;
 export const REPORT_LENGTH = 32;
 
 // Commands: word 0 is the kind, word 1 the sequence number.

@@ -6,7 +6,7 @@
  * waits 10 us and one that must wake it 40 to 100; then it sleeps in ppoll(2) on its descriptors and its doorbell.
  */
 
-import type { NetdevQueue } from '@etherloom/core';
+import type { FramePool, NetdevQueue } from '@etherloom/core';
 import { DP_COUNTERS, type Pipeline } from '../pipeline.hot.js';
 import type { Port } from '../port.hot.js';
 import {
@@ -16,6 +16,8 @@ import {
   REPORT_BUSY,
   REPORT_BUSY_ITERATIONS,
   REPORT_COMMANDS,
+  REPORT_FREE,
+  REPORT_FREE_LARGE,
   REPORT_IDLE,
   REPORT_ITERATIONS,
   REPORT_PACKETS,
@@ -65,6 +67,7 @@ export interface Sleeper {
 
 /** What the loop works with. */
 export interface LoopParts {
+  readonly pool: FramePool;
   readonly pipeline: Pipeline;
   readonly commands: SharedRing;
   readonly replies: SharedRing;
@@ -106,6 +109,7 @@ export class PollLoop {
     this.#since = this.#clock[0]!;
     this.#idleSince = this.#since;
     this.#chores = this.#since;
+    this.#countFree();
   }
 
   /**
@@ -166,6 +170,14 @@ export class PollLoop {
     return true;
   }
 
+  /** Control path, when the thread is about to die of what was thrown: lets the others see all that came of packets. */
+  testify(): void {
+    const { pipeline, upcallRing } = this.#parts;
+    pipeline.testify();
+    upcallRing.publish();
+    this.#publish();
+  }
+
   /** Reads the clock, for flow statistics too, and does chores that are due. */
   #look(): void {
     const { native, pipeline, clockOffset, chores } = this.#parts;
@@ -195,9 +207,16 @@ export class PollLoop {
   }
 
   #fallIdle(): void {
+    this.#countFree();
     this.#look();
     this.#busy = false;
     this.#idleSince = this.#since;
+  }
+
+  #countFree(): void {
+    const { pool, report } = this.#parts;
+    report[REPORT_FREE] = pool.free;
+    report[REPORT_FREE_LARGE] = pool.freeLarge;
   }
 
   #wake(): void {

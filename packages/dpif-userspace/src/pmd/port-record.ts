@@ -106,9 +106,9 @@ export class PortRecord {
     this.#drops.delete(thread);
   }
 
-  /** Counts a packet that the control thread dropped. */
-  drop(reason: number): void {
-    this.#own[reason]! += 1;
+  /** Counts packets that the control thread dropped, or found lost. */
+  drop(reason: number, count = 1): void {
+    this.#own[reason]! += count;
   }
 
   drops(): Float64Array {

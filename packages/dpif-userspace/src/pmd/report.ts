@@ -6,6 +6,8 @@ import {
   REPORT_BUSY,
   REPORT_BUSY_ITERATIONS,
   REPORT_COMMANDS,
+  REPORT_FREE,
+  REPORT_FREE_LARGE,
   REPORT_IDLE,
   REPORT_ITERATIONS,
   REPORT_LENGTH,
@@ -54,6 +56,9 @@ export interface PmdReport {
   readonly upcallsLost: number;
   /** Commands of the control thread that it executed. */
   readonly commands: number;
+  /** Packet buffers that were free when it last had nothing to do. */
+  readonly freeFrames: number;
+  readonly freeLargeFrames: number;
 }
 
 /** Something happened to a thread that somebody should know. */
@@ -88,5 +93,7 @@ export function countersOf(
     upcalls: report[REPORT_UPCALLS]!,
     upcallsLost: report[DP_LOST]!,
     commands: report[REPORT_COMMANDS]!,
+    freeFrames: report[REPORT_FREE]!,
+    freeLargeFrames: report[REPORT_FREE_LARGE]!,
   };
 }

@@ -4,9 +4,10 @@ import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { FramePool, PacketArena, toDpifError } from '@etherloom/core';
 import { systemError } from '../native.js';
 import { Output } from '../output.hot.js';
-import { Pipeline } from '../pipeline.hot.js';
+import { HAND_LENGTH, Pipeline } from '../pipeline.hot.js';
 import { pmdBinding } from './binding.js';
 import { CommandReader } from './command-reader.js';
+import { REPORT_HAND } from './layout.hot.js';
 import { PollLoop } from './loop.hot.js';
 import type { Message, Reply, Request, ThreadInit } from './messages.js';
 import { Replica } from './replica.js';
@@ -28,11 +29,13 @@ function pin(cpu: number): void {
   }
 }
 
-function assemble(): {
+interface Parts {
   readonly loop: PollLoop;
   readonly ports: ThreadPorts;
   readonly reader: CommandReader;
-} {
+}
+
+function assemble(): Parts {
   const native = pmdBinding();
   native.name(init.title);
   if (init.cpu !== undefined) pin(init.cpu);
@@ -45,11 +48,14 @@ function assemble(): {
   const replica = new Replica(init.limits, init.flows);
   const upcalls = new UpcallWriter(upcallRing, control, pool.arena);
   const output = new Output(pool);
-  const pipeline = new Pipeline(pool, replica, output, upcalls, portlessDrops, init.vlanLimit);
+  const report = new Float64Array(init.report);
+  const hand = report.subarray(REPORT_HAND, REPORT_HAND + HAND_LENGTH);
+  const pipeline = new Pipeline(pool, replica, output, upcalls, portlessDrops, init.vlanLimit, hand);
   const reader = new CommandReader(commands, replies, replica, pipeline, pool, () =>
     ports.refreshDescriptors(),
   );
   const loop = new PollLoop({
+    pool,
     pipeline,
     commands,
     replies,
@@ -58,7 +64,7 @@ function assemble(): {
     chores: reader,
     native,
     control,
-    report: new Float64Array(init.report),
+    report,
     clockOffset: new Float64Array(init.clock),
   });
   const ports = new ThreadPorts(pool, output, loop, portlessDrops, native, init.doorbell);
@@ -107,9 +113,8 @@ async function serve(loop: PollLoop, ports: ThreadPorts, { id, message }: Reques
   return true;
 }
 
-async function main(): Promise<void> {
-  const { loop, ports, reader } = assemble();
-  reply(0, 0);
+/** Forwards until the thread is told to end. */
+async function work({ loop, ports, reader }: Parts): Promise<void> {
   for (let running = true; running && loop.run(FOREVER, true); ) {
     while (running) {
       // Another one may be announced while a module is loaded; whatever is announced can be received already.
@@ -120,6 +125,17 @@ async function main(): Promise<void> {
     }
   }
   ports.close();
+}
+
+async function main(): Promise<void> {
+  const parts = assemble();
+  reply(0, 0);
+  try {
+    await work(parts);
+  } catch (error) {
+    parts.loop.testify();
+    throw error;
+  }
 }
 
 try {

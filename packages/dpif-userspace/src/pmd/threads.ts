@@ -7,6 +7,7 @@ import {
   DpifError,
   type DpifOp,
   DROP_REASON_COUNT,
+  DROP_THREAD_CRASHED,
   type ExecuteOp,
   type OpResult,
   PACKED_WORDS,
@@ -16,14 +17,14 @@ import { W_IN_PORT } from '@etherloom/odp-codec';
 import { ClientMetadata } from '../execute.js';
 import type { FlowTable } from '../flow-table.js';
 import { nextTurn, Pacer } from '../pacing.js';
-import { DP_COUNTERS, DP_LOST } from '../pipeline.hot.js';
+import { DP_COUNTERS, DP_LOST, HAND_PACKETS, HAND_PORT } from '../pipeline.hot.js';
 import type { DataPlane, NewPort, PortData } from '../plane.js';
 import type { Runner } from '../runner.js';
 import type { Upcalls } from '../upcalls.js';
 import { type PmdBinding, pmdBinding } from './binding.js';
 import { commandWords, type PackedRow } from './command-writer.js';
 import { Crew, type CrewHost, type ThreadOptions } from './crew.js';
-import { COMMAND_RING } from './layout.hot.js';
+import { COMMAND_RING, REPORT_HAND } from './layout.hot.js';
 import type { Message } from './messages.js';
 import { Pending } from './pending.js';
 import type { PmdThread } from './pmd-thread.js';
@@ -225,6 +226,8 @@ export class ThreadPlane implements DataPlane, CrewHost {
     add(this.#counters, thread.report);
     add(this.#portlessDrops, thread.portlessDrops);
     this.#ports.retire(thread.slot.index);
+    const inHand = thread.report[REPORT_HAND + HAND_PACKETS]!;
+    if (inHand > 0) this.#drop(thread.report[REPORT_HAND + HAND_PORT]!, DROP_THREAD_CRASHED, inHand);
   }
 
   async initiate(thread: PmdThread): Promise<void> {
@@ -271,11 +274,15 @@ export class ThreadPlane implements DataPlane, CrewHost {
   #read(thread: PmdThread): boolean {
     const count = this.#reader.read(thread.upcalls, UPCALLS, (portNo, reason, miss) => {
       if (miss) this.#counters[DP_LOST]! += 1;
-      const port = this.#ports.find(portNo);
-      if (port === undefined) this.#portlessDrops[reason]! += 1;
-      else port.drop(reason);
+      this.#drop(portNo, reason, 1);
     });
     return count === UPCALLS;
+  }
+
+  #drop(portNo: number, reason: number, count: number): void {
+    const port = this.#ports.find(portNo);
+    if (port === undefined) this.#portlessDrops[reason]! += count;
+    else port.drop(reason, count);
   }
 
   async #ask(thread: PmdThread, message: Message): Promise<void> {

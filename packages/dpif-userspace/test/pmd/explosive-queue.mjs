@@ -1,4 +1,4 @@
-/** The data half of a driver with a bug: throws when a packet waits and the flag is set (crash.test.ts). */
+/** The data half of a driver with a bug: while the flag is 1 it throws after receiving, 2 before sending (crash.test.ts). */
 
 import { openQueue as openDummy } from '../../../netdev-dummy/dist/queue.js';
 
@@ -12,7 +12,10 @@ export function openQueue(descriptor, resources) {
       if (count > 0 && Atomics.load(flag, 0) === 1) throw new Error('the bomb went off');
       return count;
     },
-    txBurst: (batch) => queue.txBurst(batch),
+    txBurst: (batch) => {
+      if (Atomics.load(flag, 0) === 2) throw new Error('the bomb went off');
+      return queue.txBurst(batch);
+    },
     close: () => queue.close(),
   };
 }
