@@ -60,6 +60,7 @@ describe('threads', () => {
     const { pass, ask } = await datapath(2);
     const queues = await ask('pmd-rxq-show');
     expect(queues.split('\n').filter((line) => !line.startsWith('  port:'))).toEqual([
+      'Displaying last 60 seconds pmd usage %',
       'pmd thread numa_id 0 core_id 0:',
       '  isolated : false',
       '  overhead: NOT AVAIL',
@@ -88,7 +89,7 @@ describe('threads', () => {
     // Whichever thread has queue 1 received two packets.
     expect(received(stats).sort()).toEqual([0, 1, 2]);
     expect(received(await ask('pmd-stats-show', '-pmd', '1')).length).toBe(1);
-    expect(matching(await ask('pmd-rxq-show', '-pmd', '1', 'br0'), /thread/).length).toBe(1);
+    expect(matching(await ask('pmd-rxq-show', '-pmd', '1', 'br0'), /pmd thread/).length).toBe(1);
     await ask('pmd-stats-clear');
     expect(received(await ask('pmd-stats-show'))).toEqual([0, 0, 0]);
     await pass(0);
@@ -105,6 +106,6 @@ describe('threads', () => {
       'main thread:',
       '  megaflow hits: 1',
     ]);
-    expect(await ask('pmd-rxq-show')).toBe('');
+    expect(await ask('pmd-rxq-show')).toBe('Displaying last 60 seconds pmd usage %\n');
   });
 });

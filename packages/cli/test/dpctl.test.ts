@@ -59,6 +59,28 @@ describe('datapaths and ports', () => {
     for (const name of ['a', 'b', 'c']) expect(rig.dummies.device(name)).toBeUndefined();
   });
 
+  it('are chosen by arguments in front of, and behind, which there may be more', async () => {
+    await dpctl('add-flow', FLOW, '2');
+    const flow = expect.stringContaining('actions:2\n');
+    // Two words of which the first is no datapath mean the only one; selections count from the end, each kind once.
+    expect(await text('dump-flows', 'x', 'y')).toEqual(flow);
+    expect(await text('dump-flows', 'filter=arp', DP)).toEqual(flow);
+    expect(await text('dump-flows', DP, 'filter=arp', 'filter=ip')).toEqual(flow);
+    expect(await text('dump-flows', 'pmd=4294967295')).toEqual(flow);
+    expect(await text('dump-flows', 'type=ovs,')).toEqual(flow);
+    expect(await text('dump-flows', 'type=')).toBe('');
+    expect(await text('cache-get-size')).toBe('dummy@br0:\n');
+    const named = await text(
+      'normalize-actions',
+      FLOW.replace('in_port(1)', 'in_port(b)'),
+      'b,a',
+      'a=1',
+      'b=2',
+    );
+    expect(named).toMatch(/^input flow: in_port\(2\),.*\nno vlan: no mpls: 1,2\n$/);
+    expect(await text('add-flows', '-')).toBe('');
+  });
+
   it('take new options by set-if', async () => {
     await dpctl('set-if', DP, 'p1,mtu=1400');
     expect(await text('show', DP)).toContain('port 1: p1 (dummy: mtu=1400)\n');
@@ -108,6 +130,44 @@ describe('datapaths and ports', () => {
       'no datapath is called "br0"; there are dummy@br0',
     ],
     [['show', '--foo'], 'Unrecognized option --foo\n', 'unknown option --foo'],
+    [['show', '--', DP], 'Unrecognized option --\n', 'unknown option --'],
+    [
+      ['del-if', DP, ''],
+      'vs: deleting port  from dummy@br0 failed (Invalid argument)\n',
+      'port 0 is the local port',
+    ],
+    [
+      ['set-if', DP, 'p1,port_no=-1'],
+      "vs: p1: can't change port number from 1 to -1\n",
+      'delete the port and add it again',
+    ],
+    [['set-if', DP, ','], 'vs: , is not a valid network device name\n', '"," names no interface'],
+    [
+      ['dump-flows', 'type=ovs,foo'],
+      'vs: Failed to parse type (foo) (Invalid argument)\n',
+      'the unknown type "foo"',
+    ],
+    [['normalize-actions', FLOW, '2', 'p1=x'], 'vs: p1=x: expected NAME=NUMBER\n', 'write NAME=NUMBER'],
+    [
+      ['cache-set-size', DP, 'masks-cache', 'x'],
+      'vs: size is malformed (Invalid argument)\n',
+      '"x" is no size',
+    ],
+    [
+      ['cache-set-size', DP, 'masks-cache', '5'],
+      'vs: Setting caches not supported (Operation not supported)\n',
+      'the cache "masks-cache" cannot be set',
+    ],
+    [
+      ['offload-stats-show', 'dummy@no'],
+      'vs: datapath not found (Invalid argument)\n',
+      'no datapath is called "dummy@no"',
+    ],
+    [
+      ['ct-get-nconns'],
+      'vs: nconns could not be retrieved (Operation not supported)\n',
+      'the datapath has no connection tracking',
+    ],
     [
       ['add-flow', 'x'],
       '"dpctl/add-flow" command requires at least 2 arguments\n',

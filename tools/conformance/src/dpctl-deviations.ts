@@ -1,15 +1,20 @@
 /** The deviations of dpctl sessions: what a step's difference must look like, or from which step on a session parts. */
 
-import { KEY_ATTR, parseActions, parseFlowKey } from '@etherloom/odp-codec';
+import { KEY_ATTR, parseActions, parseFlowKey, parseFlowKeyExact } from '@etherloom/odp-codec';
 import type { Deviation } from './deviations.js';
 import { beforePayload, lacksPackets, lacksSent, udpHeader } from './dpctl-packets.js';
 import { about, since } from './dpctl-rule.js';
 import {
+  addedBy,
+  changesOf,
   DUMMY_OPTIONS,
   flowRows,
   hasAttribute,
   interfacesOf,
   named,
+  numberOf,
+  output,
+  portsAfter,
   putOf,
   readsMore,
   rowsOverlap,
@@ -35,6 +40,7 @@ const REFUSED = 'ovs-appctl: ovs-vswitchd: server returned an error\n';
 /** Actions that leave a packet without Ethernet header, which no port here sends, and an output behind. */
 const NO_ETHERNET = /\b(?:add_mpls|push_nsh|pop_nsh|pop_eth)\b.*\b\d+\b/s;
 const MAX_PORT_NUMBER = 65_534;
+const MAX_PACKET = 65_535;
 
 export const DPCTL_DEVIATIONS: readonly Deviation[] = [
   about(
@@ -101,8 +107,32 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     ({ want, have }) =>
       want.replace(/\((?:Unknown error -\d+|End of file)\)/, '(Invalid argument)') === have && want !== have,
   ),
-  since('port-number-limit', 'Port numbers end at 65,534, so a larger one is refused for that.', (step) =>
-    interfacesOf(step).some(({ portNo }) => Number(portNo) > MAX_PORT_NUMBER),
+  since(
+    'port-number-limit',
+    'Port numbers end at 65,534, so a larger one is refused or not chosen.',
+    (step) => {
+      const { name, args } = wordsOf(step);
+      const numbers = interfacesOf(step).map(numberOf);
+      if (name === 'dpif-dummy/change-port-number') numbers.push(Number(args[2]));
+      return numbers.some((number = 0) => number > MAX_PORT_NUMBER);
+    },
+  ),
+  since(
+    'names-of-interfaces',
+    'A port has the name of an interface: up to 15 letters, no space, no slash, no dot alone.',
+    (step) => succeeded(step) && addedBy(step).some((name) => name.length > 15 || /[\s/]|^\.\.?$/.test(name)),
+  ),
+  since(
+    'names-are-unique',
+    'The name of a port is unique in the host (dpif.h); dummies of Open vSwitch may be in several datapaths.',
+    (step, before) => succeeded(step) && addedBy(step).some((name) => portsAfter(before).has(name)),
+  ),
+  since(
+    'largest-packet',
+    'Packets end at 65,535 bytes.',
+    ({ cmd }) =>
+      cmd[0] === 'netdev-dummy/receive' &&
+      cmd.some((word, i) => cmd[i - 1] === '--len' && Number(word) > MAX_PACKET),
   ),
   about(
     'option-before-device',
@@ -175,11 +205,16 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
   ),
   since(
     'unknown-options',
-    'An option that a device does not know is refused; the dummies of Open vSwitch take any.',
-    (step) =>
-      interfacesOf(step).some(({ name, options }) =>
-        Object.keys(options).some((option) => !DUMMY_OPTIONS.has(option) && !says(step, `${name}: failed`)),
-      ),
+    'An option that a device does not know, or a value that it cannot have, is refused; the dummies of Open vSwitch take any.',
+    (step) => {
+      const specs = interfacesOf(step);
+      const failures = (name: string): number => output(step).split(`${name}: failed`).length - 1;
+      return specs.some(
+        ({ name, options }) =>
+          failures(name) < specs.filter((one) => one.name === name).length &&
+          Object.entries(options).some(([option, value]) => DUMMY_OPTIONS[option]?.test(value) !== true),
+      );
+    },
   ),
   since(
     'derived-ufid',
@@ -227,6 +262,9 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
       const { name, args } = wordsOf(step);
       const put = putOf(step);
       const key = name === 'dpctl/del-flow' ? args.at(-1) : put?.flow;
+      if (name === 'netdev-dummy/receive') {
+        return args.some((text) => readsMore((strict) => parseFlowKeyExact(text, { strict })));
+      }
       return (
         (put !== undefined &&
           readsMore((strict) => parseActions(put.actions, strict ? { strict } : named))) ||
@@ -255,10 +293,9 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
   since(
     'tags-need-ethernet',
     'A key with a vlan and without eth is refused; Open vSwitch takes it for a packet that begins with its Ethertype.',
-    (step) => {
-      const { flow = '' } = putOf(step) ?? {};
-      return succeeded(step) && /\bvlan\(/.test(flow) && !/\beth\(/.test(flow);
-    },
+    (step, before) =>
+      succeeded(step) &&
+      changesOf(step, before).some(({ flow }) => /\bvlan\(/.test(flow) && !/\beth\(/.test(flow)),
   ),
   since(
     'one-bad-packet',

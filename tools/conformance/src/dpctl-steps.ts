@@ -5,8 +5,10 @@ import { KEY_WORDS, keyToFlow, maskToFlow, NlReader, OdpError, parseFlowKey } fr
 import type { DpctlStep } from './transcript.js';
 
 export const succeeded = ({ record }: DpctlStep): boolean => record.exit === 0;
-export const says = ({ record }: DpctlStep, text: string): boolean =>
-  `${String(record.stdout ?? '')}${String(record.stderr ?? '')}`.includes(text);
+/** Everything that Open vSwitch printed. */
+export const output = ({ record }: DpctlStep): string =>
+  `${String(record.stdout ?? '')}${String(record.stderr ?? '')}`;
+export const says = (step: DpctlStep, text: string): boolean => output(step).includes(text);
 
 /** A command without its options, and with its datapath when it names one. */
 export function wordsOf({ cmd }: DpctlStep): { name: string; options: string[]; args: string[] } {
@@ -31,11 +33,49 @@ export interface FlowRows {
   readonly mask: Int32Array;
 }
 
-/** Options of our dummy devices. */
-export const DUMMY_OPTIONS: ReadonlySet<string> = new Set([
-  ...['capture', 'ifindex', 'mac', 'mtu', 'n_rxq', 'pcap', 'peer', 'replay', 'replay_loops', 'replay_shared'],
-  ...['rxq_pcap', 'tx_pcap', 'up'],
-]);
+/** Options of our dummy devices, and what their values look like. */
+export const DUMMY_OPTIONS: Readonly<Record<string, RegExp>> = {
+  capture: /^\d+$/,
+  mac: /:/,
+  mtu: /^\d+$/,
+  peer: /./,
+  replay: /^@RT@/,
+  replay_loops: /^\d+$/,
+  replay_shared: /^(?:true|false)$/,
+  up: /^(?:true|false)$/,
+  ifindex: /^[1-9]\d*$/,
+  n_rxq: /^(?:[1-9]|[1-5]\d|6[0-4])$/,
+  pcap: /^@RT@/,
+  rxq_pcap: /^@RT@/,
+  tx_pcap: /^@RT@/,
+};
+
+/** Names of the datapaths that a command makes, which their local ports have, too. */
+export function newDatapathsOf(step: DpctlStep): string[] {
+  const { name, args } = wordsOf(step);
+  return name === 'dpctl/add-dp' && args[0] !== undefined ? [args[0].slice(args[0].indexOf('@') + 1)] : [];
+}
+
+/** Names of the ports that a command adds, local ports among them. */
+export const addedBy = (step: DpctlStep): string[] =>
+  step.cmd[0] === 'dpctl/set-if'
+    ? []
+    : [...newDatapathsOf(step), ...interfacesOf(step).map(({ name }) => name)];
+
+/** Names of the ports that there are after `steps`, in any datapath. */
+export function portsAfter(steps: readonly DpctlStep[]): Set<string> {
+  const datapaths = new Map([...START_PORTS.keys()].map((name) => [name, 'dummy@ovs-dummy']));
+  for (const step of steps.filter(succeeded)) {
+    const { name, args } = wordsOf(step);
+    const [datapath = '', ...ports] = args;
+    for (const added of addedBy(step)) datapaths.set(added, datapath);
+    if (name === 'dpctl/del-if') for (const port of ports) datapaths.delete(port);
+    if (name === 'dpctl/del-dp') {
+      for (const [port, owner] of datapaths) if (owner === datapath) datapaths.delete(port);
+    }
+  }
+  return new Set(datapaths.keys());
+}
 
 /** The interfaces that a command adds or sets. */
 export function interfacesOf(step: DpctlStep): InterfaceSpec[] {
@@ -43,6 +83,21 @@ export function interfacesOf(step: DpctlStep): InterfaceSpec[] {
   if (!/^dpctl\/(?:add-if|set-if|add-dp)$/.test(name)) return [];
   return args.slice(1).map(parseInterface);
 }
+
+/**
+ * The number that `interface` would get in a dummy datapath of Open vSwitch: the one that it asks for, or the one in its name.
+ * Undefined where neither says one.
+ */
+export function numberOf({ name, type, portNo }: InterfaceSpec): number | undefined {
+  if (portNo !== undefined) {
+    const number = BigInt.asUintN(32, BigInt(/^\s*-?\d+/.exec(portNo)?.[0] ?? 0));
+    return number === NO_PORT ? undefined : Number(number);
+  }
+  const digits = type?.startsWith('dummy') === true ? /\d+/.exec(name)?.[0] : undefined;
+  return digits === undefined ? undefined : Number(digits);
+}
+
+const NO_PORT = 0xffff_ffffn;
 
 /** The ports of the start state by name. */
 export const START_PORTS = new Map([

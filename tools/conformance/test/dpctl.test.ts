@@ -192,8 +192,24 @@ describe('deviations of sessions', () => {
     expect(rules([add('x,type=dummy,foo=1')], 0, 'a', 'b')).toEqual(['unknown-options']);
     expect(rules([add('x,type=dummy,foo=1', 'ovs-vswitchd: x: failed to open\n')], 0, 'a', 'b')).toEqual([]);
     expect(rules([add('x,type=dummy,ifindex=1')], 0, 'a', 'b')).toEqual([]);
-    expect(rules([add('x,type=dummy,port_no=65535')], 0, 'a', 'b')).toEqual(['port-number-limit']);
-    expect(rules([add('x,type=dummy,port_no=65534')], 0, 'a', 'b')).toEqual([]);
+    expect(rules([add('x,type=dummy,ifindex=-5')], 0, 'a', 'b')).toEqual(['unknown-options']);
+    for (const large of ['x,type=dummy,port_no=65535', 'x,type=dummy,port_no=-2', 'p70000,type=dummy']) {
+      expect(rules([add(large)], 0, 'a', 'b')).toEqual(['port-number-limit']);
+    }
+    for (const fine of ['x,type=dummy,port_no=65534', 'x,type=dummy,port_no=-1', 'p7,type=dummy']) {
+      expect(rules([add(fine)], 0, 'a', 'b')).toEqual([]);
+    }
+    for (const name of ['sixteen-letters-', 'a b', 'a/b', '.']) {
+      expect(rules([add(`${name},type=dummy`)], 0, 'a', 'b')).toEqual(['names-of-interfaces']);
+    }
+    const twice = [add('x,type=dummy'), step(['dpctl/add-dp', 'dummy@x'])];
+    expect(rules(twice, 1, 'a', 'b')).toEqual(['names-are-unique']);
+    expect(rules([step(['dpctl/add-dp', 'dummy@p1'])], 0, 'a', 'b')).toEqual(['names-are-unique']);
+    const gone = step(['dpctl/del-if', 'dummy@d1', 'x']);
+    expect(rules([twice[0]!, gone, twice[1]!], 2, 'a', 'b')).toEqual([]);
+    const filled = (length: string): object => step(['netdev-dummy/receive', 'p1', FLOW, '--len', length]);
+    expect(rules([filled('65536'), ...show], 1, 'a', 'b')).toEqual(['largest-packet']);
+    expect(rules([filled('65535'), ...show], 1, 'a', 'b')).toEqual([]);
     const state = (word: string): object => step(['netdev-dummy/set-admin-state', 'p1', word]);
     expect(rules([state('down'), ...show], 1, 'a', 'b')).toEqual(['down-is-down']);
     expect(rules([state('up'), ...show], 1, 'a', 'b')).toEqual([]);

@@ -65,6 +65,7 @@ export const OVS_3_1: readonly VersionRule[] = [
     (text, cmd) => (cmd.some((word) => word.includes('@')) ? text : sections(text).sort().join('')),
   ),
   printed('datapath-order', 'See above.', 'dpctl/dump-dps', (text) => sections(text).sort().join('')),
+  printed('datapath-order', 'See above.', 'dpctl/cache-get-size', (text) => sections(text).sort().join('')),
   printed(
     'normalize-lines',
     'Today each group of actions has its own line.',

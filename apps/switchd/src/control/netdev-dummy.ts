@@ -79,7 +79,7 @@ export function netdevDummyCommands(context: DpctlContext): ControlCommand[] {
 const leadingNumber = (text: string): number => Number(/^\s*[+-]?\d+/.exec(text)?.[0] ?? 0);
 
 function takeQueue(args: readonly string[], queues: number): { queue: number; rest: readonly string[] } {
-  if (args[0] !== '--qid') return { queue: 0, rest: args };
+  if (args[0] !== '--qid' || args.length === 1) return { queue: 0, rest: args };
   const queue = leadingNumber(args[1] ?? '');
   if (queue < 0 || queue >= queues) throw new Error('bad rx queue id.');
   return { queue, rest: args.slice(2) };

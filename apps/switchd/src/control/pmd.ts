@@ -152,7 +152,8 @@ export function pmdCommands(context: DpctlContext, threads: ThreadSource): Contr
       maxArgs: 5,
       async run(args) {
         const selected = (await select(args)).filter(({ queues }) => queues !== undefined);
-        return { text: selected.map(formatQueues).join(''), json: { threads: selected.map(threadJson) } };
+        const text = `Displaying last 60 seconds pmd usage %\n${selected.map(formatQueues).join('')}`;
+        return { text, json: { threads: selected.map(threadJson) } };
       },
     },
     {

@@ -3,11 +3,8 @@
 import type { Clock } from '../daemon/clock.js';
 import type { ControlCommand } from './command.js';
 
-/** Whole milliseconds above 0, as C's atoll(3) would read them where it is sane; undefined otherwise. */
-function milliseconds(text: string): number | undefined {
-  const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;
-  return value > 0 ? value : undefined;
-}
+/** As C's atoll(3): the digits at the front, up to 15 of them, and 0 when there are none. */
+const milliseconds = (text: string): number => Number(/^\s*[+-]?\d{1,15}/.exec(text)?.[0] ?? 0);
 
 /** Lets everything that waits for the clock or for packets have its turn. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -33,11 +30,8 @@ export function timeCommands(clock: Clock): ControlCommand[] {
       minArgs: 1,
       maxArgs: 2,
       async run(args) {
-        const values = args.map(milliseconds);
-        const [total, step = total] = values;
-        if (total === undefined || step === undefined || values.includes(undefined)) {
-          throw new Error('invalid MSECS');
-        }
+        const [total = 0, step = total] = args.map(milliseconds);
+        if (step <= 0) throw new Error('invalid MSECS');
         if (total / step > MAX_STEPS) throw new Error(`more than ${MAX_STEPS} steps; give longer ones`);
         for (let left = total; left > 0; left -= step) {
           clock.warp(Math.min(step, left));

@@ -25,6 +25,12 @@ export interface DpctlOptions {
   readonly names: boolean;
 }
 
+/** The words behind a command's name. */
+export interface DpctlWords {
+  readonly options: DpctlOptions;
+  readonly args: readonly string[];
+}
+
 /** What a command answers: the text that Open vSwitch prints, and the same as stable JSON. */
 export interface DpctlResult {
   readonly text: string;

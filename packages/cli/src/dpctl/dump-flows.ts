@@ -18,8 +18,8 @@ const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 /** The kinds of flows that `type=` knows; ours are the ones that a datapath in user space executes itself. */
 const TYPES = ['all', 'ovs', 'non-offloaded', 'tc', 'dpdk', 'offloaded', 'partially-offloaded'];
 const OUR_TYPES = ['all', 'ovs', 'non-offloaded'];
-/** `pmd=` of the thread that is no poll-mode thread. */
-const MAIN_THREAD = '-1';
+/** `pmd=` of the thread that is no poll-mode thread: -1 in 32 bits. */
+const MAIN_THREAD = /^(?:-1|4294967295)(?!\d)/;
 
 interface Selection {
   readonly filter?: string;
@@ -27,25 +27,26 @@ interface Selection {
   readonly pmd?: string;
 }
 
-/** Takes `filter=`, `type=` and `pmd=`, which stand behind everything else, off the arguments. */
+/** Takes `filter=` and `type=`, each once, and any `pmd=`, of which the first counts, off the end of the arguments. */
 function takeSelection(args: readonly string[]): { selection: Selection; rest: readonly string[] } {
-  let selection: Selection = {};
+  const found = new Map<string, string>();
   let end = args.length;
   for (; end > 0; end--) {
     const [, name, value] = /^(filter|type|pmd)=(.*)$/s.exec(args[end - 1]!) ?? [];
-    if (name === undefined) break;
-    selection = { ...selection, [name]: value };
+    if (name === undefined || value === undefined || (name !== 'pmd' && found.has(name))) break;
+    found.set(name, value);
   }
-  return { selection, rest: args.slice(0, end) };
+  return { selection: Object.fromEntries(found), rest: args.slice(0, end) };
 }
 
 /** Whether there can be flows of the selected types and thread; undefined, and reported, for a type or a thread that cannot be. */
 function selectsOurs(report: Report, { type, pmd }: Selection): boolean | undefined {
-  const types = type === undefined ? ['all'] : type.split(',');
+  // A comma at the end begins no other type.
+  const types = type === '' ? [] : (type?.replace(/,$/, '').split(',') ?? ['all']);
   const unknown = types.find((one) => !TYPES.includes(one));
   if (unknown !== undefined) {
     report.fail(
-      `Failed to parse type (${type}) (Invalid argument)`,
+      `Failed to parse type (${unknown}) (Invalid argument)`,
       `"type=${type}" names the unknown type "${unknown}"; the types are ${TYPES.join(', ')}`,
     );
     return undefined;
@@ -57,7 +58,7 @@ function selectsOurs(report: Report, { type, pmd }: Selection): boolean | undefi
     );
     return undefined;
   }
-  return types.some((one) => OUR_TYPES.includes(one)) && (pmd === undefined || pmd === MAIN_THREAD);
+  return types.some((one) => OUR_TYPES.includes(one)) && (pmd === undefined || MAIN_THREAD.test(pmd));
 }
 
 async function readFilter(report: Report, dpif: Dpif, text: string): Promise<FlowFilter | undefined> {
@@ -136,7 +137,7 @@ const dumpFlows: DpctlCommand = {
   name: 'dump-flows',
   usage: '[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]',
   minArgs: 0,
-  maxArgs: 4,
+  maxArgs: 6,
   async run(context, args, options, sink) {
     const report = new Report();
     const output = new FlowOutput(sink);

@@ -304,18 +304,21 @@ const FILTER_FIELDS: ReadonlyMap<string, FilterField & { readonly name: string }
   ROWS.flatMap(([names, row]) => names.map((name) => [name, { ...row, name: names[0]! }] as const)),
 );
 
+/** `key=value`, `key:value`, `key(value)` or a key alone, after separators. A value may hold some between parentheses. */
+const PAIR = /[,\s]*([^:=(,\s]*)(?:[:=]((?:\([^)]*\)|[^,\s])*)|\(([^)]*)\)?|[,\s]|$)/gy;
+const SEPARATORS = /^[,\s]*$/;
+
 /** Whether a flow, as packed rows of its key and its mask, passes. */
 export type FlowFilter = (key: Int32Array, mask: Int32Array) => boolean;
 
 /** Reads a filter. `portNumber` finds ports by name. Throws a {@link FilterError}. */
 export function parseFilter(text: string, portNumber: (name: string) => number | undefined): FlowFilter {
   const wanted = new Wanted();
-  for (const [, key = '', value = ''] of text.matchAll(
-    /([^:=(,\s]+)(?:[:=]((?:\([^)]*\)|[^,\s])*)|\([^)]*\))?/g,
-  )) {
+  for (const [pair, key = '', value = '', argument = value] of text.matchAll(PAIR)) {
+    if (SEPARATORS.test(pair)) continue;
     const protocol = PROTOCOLS.get(key);
     if (protocol !== undefined) setProtocol(wanted, protocol);
-    else setField(wanted, key, value, portNumber);
+    else setField(wanted, key, argument, portNumber);
   }
   const value = new DataView(wanted.value.buffer);
   const mask = new DataView(wanted.mask.buffer);

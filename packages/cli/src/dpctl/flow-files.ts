@@ -47,7 +47,8 @@ async function processFile(
 ): Promise<void> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    // Standard input, of which a daemon has none. The program etherloom has, and gives its path.
+    text = file === '-' ? '' : await readFile(file, 'utf8');
   } catch (error) {
     const code = error instanceof Error && 'errno' in error ? errnoCode(Number(error.errno)) : 'EIO';
     report.tolerate(

@@ -1,11 +1,13 @@
 /** dpctl: Open vSwitch's datapath control commands over the dpif contract. */
 
+import { CACHE_COMMANDS } from './caches.js';
 import {
   type DpctlCommand,
   type DpctlContext,
   DpctlError,
   type DpctlResult,
   type DpctlSink,
+  type DpctlWords,
 } from './command.js';
 import { DATAPATH_COMMANDS, DUMP_DPS_COMMANDS } from './datapaths.js';
 import { DUMP_FLOWS_COMMANDS } from './dump-flows.js';
@@ -16,7 +18,7 @@ import { splitOptions } from './options.js';
 import { PORT_COMMANDS } from './ports.js';
 import { SHOW_COMMANDS } from './show.js';
 import { TRACE_COMMANDS } from './trace.js';
-import { UNSUPPORTED_COMMANDS } from './unsupported.js';
+import { CONNECTION_COMMANDS, OFFLOAD_COMMANDS, SETTING_COMMANDS } from './unsupported.js';
 
 export {
   type DpctlCommand,
@@ -25,10 +27,12 @@ export {
   type DpctlFailure,
   type DpctlResult,
   type DpctlSink,
+  type DpctlWords,
 } from './command.js';
 export { quoteSyntaxError } from './flow-text.js';
 export { type InterfaceSpec, parseInterface } from './iface.js';
 export { datapathNames, openNamed } from './open.js';
+export { splitOptions } from './options.js';
 export { packetFromFlow, packetFromHex } from './packet-text.js';
 export { type DatapathView, formatDatapath, type PortView } from './show.js';
 
@@ -41,7 +45,10 @@ export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   ...DUMP_FLOWS_COMMANDS,
   ...FLOW_COMMANDS,
   ...FLOW_FILE_COMMANDS,
-  ...UNSUPPORTED_COMMANDS,
+  ...OFFLOAD_COMMANDS,
+  ...CONNECTION_COMMANDS,
+  ...CACHE_COMMANDS,
+  ...SETTING_COMMANDS,
   ...TRACE_COMMANDS,
   ...NORMALIZE_COMMANDS,
 ];
@@ -57,17 +64,26 @@ export function arityError(
   return undefined;
 }
 
-/**
- * Runs `command` with options and arguments as typed. Options do not count as arguments (in Open vSwitch they do, which
- * makes `mod-flow --may-create DP FLOW ACTIONS` impossible). Rejects with a `DpctlError`.
- */
+/** Runs `command` with options and arguments as `ovs-appctl` sends them. Rejects with a `DpctlError`. */
 export async function runDpctl(
   command: DpctlCommand,
   context: DpctlContext,
   argv: readonly string[],
   sink?: DpctlSink,
 ): Promise<DpctlResult> {
-  const { options, args } = splitOptions(argv);
+  return runWords(command, context, splitOptions(argv), sink);
+}
+
+/**
+ * Runs `command`. Options do not count as arguments (in Open vSwitch they do, which makes
+ * `mod-flow --may-create DP FLOW ACTIONS` impossible). Rejects with a `DpctlError`.
+ */
+export async function runWords(
+  command: DpctlCommand,
+  context: DpctlContext,
+  { options, args }: DpctlWords,
+  sink?: DpctlSink,
+): Promise<DpctlResult> {
   const wrong = arityError(`dpctl/${command.name}`, args.length, command);
   if (wrong !== undefined) {
     const sentence = `${wrong.replace('dpctl/', '')}: ${command.name} ${command.usage}`;

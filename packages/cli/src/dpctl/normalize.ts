@@ -37,6 +37,12 @@ interface TagGroup {
   readonly actions: ActionBytes[];
 }
 
+interface NormalizeOptions {
+  readonly verbose: boolean;
+  readonly vlanLimit: number | undefined;
+  readonly ports: ReadonlyMap<string, number>;
+}
+
 /** Open vSwitch reports how badly a key fits as if it were an errno. */
 const FITNESS_ERRNO = {
   too_much: 'Operation not permitted',
@@ -69,14 +75,36 @@ const normalizeActions: DpctlCommand = {
   maxArgs: Number.POSITIVE_INFINITY,
   async run({ vlanLimit }, args, options) {
     const report = new Report();
-    const groups = normalize(report, args[0]!, args[1]!, { verbose: options.verbosity > 0, vlanLimit });
+    const ports = readPorts(report, args.slice(2));
+    if (ports === undefined) return report.result({});
+    const verbose = options.verbosity > 0;
+    const groups = normalize(report, args[0]!, args[1]!, { verbose, vlanLimit, ports });
     return report.result({ groups });
   },
 };
 
-function readActions(report: Report, text: string): Uint8Array | undefined {
+/** Ports by name from `NAME=NUMBER`; undefined, and reported, when one is not that. */
+function readPorts(report: Report, texts: readonly string[]): Map<string, number> | undefined {
+  const ports = new Map<string, number>();
+  for (const text of texts) {
+    // What follows the number counts as little as to Open vSwitch.
+    const [, name, number] = /^([^=]{1,15})=\s*([+-]?\d+)/.exec(text) ?? [];
+    if (name === undefined || number === undefined) {
+      report.fail(`${text}: expected NAME=NUMBER`, `"${text}" is no port; write NAME=NUMBER`);
+      return undefined;
+    }
+    ports.set(name, Number(BigInt.asUintN(32, BigInt(number.replace('+', '')))));
+  }
+  return ports;
+}
+
+function readActions(
+  report: Report,
+  text: string,
+  ports: ReadonlyMap<string, number> = new Map(),
+): Uint8Array | undefined {
   try {
-    return parseActions(text);
+    return parseActions(text, { portNumber: (name) => ports.get(name) });
   } catch (error) {
     if (!(error instanceof OdpError)) throw error;
     const reason = `the actions "${text}" cannot be read: ${error.message}`;
@@ -90,11 +118,11 @@ function normalize(
   report: Report,
   flowText: string,
   actionsText: string,
-  { verbose, vlanLimit }: { verbose: boolean; vlanLimit: number | undefined },
+  { verbose, vlanLimit, ports }: NormalizeOptions,
 ): string[] {
   let key: Uint8Array;
   try {
-    key = parseFlowKeyExact(flowText);
+    key = parseFlowKeyExact(flowText, { portNumber: (name) => ports.get(name) });
   } catch (error) {
     if (!(error instanceof OdpError)) throw error;
     report.fail(
@@ -116,7 +144,7 @@ function normalize(
     );
     return [];
   }
-  const actions = readActions(report, actionsText);
+  const actions = readActions(report, actionsText, ports);
   if (actions === undefined) return [];
   if (verbose) report.print(`input actions: ${formatActions(actions)}\n`);
   const lines = groupByTags(words, actions).map(({ tags, actions: group }) => {

@@ -54,7 +54,7 @@ export async function withNamed(
 
 /**
  * For commands whose first argument may be a datapath: hands `use` the datapath and the arguments after it. The first
- * argument is one when a datapath of that name exists; otherwise the only datapath is meant, unless all `maxArgs`
+ * argument is one when a datapath of that name exists; otherwise the only datapath is meant, unless just `maxArgs`
  * arguments are there, so that the first can be nothing else.
  */
 export async function withOptional(
@@ -70,7 +70,7 @@ export async function withOptional(
     return withNamed(context, report, first, 'opening datapath', (dpif) => use(dpif, args.slice(1)));
   }
   const there = names.length > 0 ? `there are ${names.join(', ')}` : 'none exists, "add-dp" makes one';
-  if (first !== undefined && args.length >= maxArgs) {
+  if (first !== undefined && args.length === maxArgs) {
     report.fail('datapath not found (Invalid argument)', `no datapath is called "${first}"; ${there}`);
     return;
   }

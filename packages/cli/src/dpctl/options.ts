@@ -1,6 +1,6 @@
 /** Tells the options of dpctl from its arguments, the way Open vSwitch's daemon does: options first, none with a value. */
 
-import { DpctlError, type DpctlOptions } from './command.js';
+import { DpctlError, type DpctlOptions, type DpctlWords } from './command.js';
 
 type Settings = Partial<DpctlOptions>;
 
@@ -21,20 +21,13 @@ const expand = (option: string): string[] =>
     ? [option]
     : [...option.slice(1)].map((letter) => `-${letter}`);
 
-/** Splits `argv`; throws a `DpctlError` for an unknown option. Options end at the first argument or at `--`. */
-export function splitOptions(argv: readonly string[]): {
-  options: DpctlOptions;
-  args: readonly string[];
-} {
+/** Splits `argv`; throws a `DpctlError` for an unknown option, `--` among them. Options end at the first argument. */
+export function splitOptions(argv: readonly string[]): DpctlWords {
   let found: Settings = {};
   let at = 0;
   for (; at < argv.length; at++) {
     const arg = argv[at]!;
     if (!arg.startsWith('-') || arg === '-') break;
-    if (arg === '--') {
-      at++;
-      break;
-    }
     for (const option of expand(arg)) {
       const setting = Object.hasOwn(OPTIONS, option) ? OPTIONS[option] : undefined;
       if (setting === undefined) {

@@ -14,14 +14,17 @@ function atoi(text: string): number {
   return digits === undefined ? 0 : Number(BigInt.asUintN(32, BigInt(digits)));
 }
 
-/** Undefined, and reported, for a text without a name. Options that are given again are reported, and no more, as in Open vSwitch. */
-function parseReported(report: Report, text: string): InterfaceSpec | undefined {
+/**
+ * Undefined, and reported, for a text without a name; options that are given again are reported, too. Open vSwitch
+ * tolerates the latter, and the former where it is `lenient`.
+ */
+function parseReported(report: Report, text: string, lenient: boolean): InterfaceSpec | undefined {
   const spec = parseInterface(text);
   if (spec.name === '') {
-    report.fail(
-      `${text} is not a valid network device name`,
-      `"${text}" names no interface; write NAME[,type=T][,port_no=N][,option=value]...`,
-    );
+    const shape = `${text} is not a valid network device name`;
+    const sentence = `"${text}" names no interface; write NAME[,type=T][,port_no=N][,option=value]...`;
+    if (lenient) report.tolerate(shape, sentence);
+    else report.fail(shape, sentence);
     return undefined;
   }
   for (const option of spec.duplicates) {
@@ -42,7 +45,7 @@ export async function addInterfaces(
 ): Promise<Record<string, number>> {
   const added: Record<string, number> = {};
   for (const text of texts) {
-    const spec = parseReported(report, text);
+    const spec = parseReported(report, text, false);
     if (spec === undefined) continue;
     const portNo = await addInterface(context, report, dpif, spec);
     if (portNo !== undefined) added[spec.name] = portNo;
@@ -56,7 +59,8 @@ async function addInterface(
   dpif: Dpif,
   spec: InterfaceSpec,
 ): Promise<number | undefined> {
-  const { name, options, type = DEFAULT_PORT_TYPE } = spec;
+  const { name, options } = spec;
+  const type = spec.type || DEFAULT_PORT_TYPE;
   const wanted = spec.portNo === undefined ? PORT_NONE : atoi(spec.portNo);
   let device: NetdevRef;
   try {
@@ -110,10 +114,10 @@ const delIf: DpctlCommand = {
   },
 };
 
-/** All-digit names are port numbers. */
+/** All-digit names are port numbers, the empty one 0. */
 async function deleteInterface(report: Report, dpif: Dpif, port: string): Promise<void> {
   let portNo: number;
-  if (/^\d+$/.test(port)) {
+  if (/^\d*$/.test(port)) {
     portNo = Number(port);
   } else {
     try {
@@ -142,7 +146,7 @@ const setIf: DpctlCommand = {
     const report = new Report();
     await withNamed(context, report, args[0]!, 'opening datapath', async (dpif) => {
       for (const text of args.slice(1)) {
-        const spec = parseReported(report, text);
+        const spec = parseReported(report, text, true);
         if (spec !== undefined) await configureInterface(context, report, dpif, spec);
       }
     });
@@ -173,7 +177,7 @@ async function configureInterface(
   }
   if (spec.portNo !== undefined && atoi(spec.portNo) !== port.portNo) {
     report.fail(
-      `${name}: can't change port number from ${port.portNo} to ${atoi(spec.portNo)}`,
+      `${name}: can't change port number from ${port.portNo} to ${atoi(spec.portNo) | 0}`,
       `port "${name}" has number ${port.portNo}, which cannot be changed; delete the port and add it again`,
     );
     return;

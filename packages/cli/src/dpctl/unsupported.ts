@@ -1,9 +1,10 @@
 /**
- * dpctl commands for what a datapath of Etherloom does not have: connection tracking, reassembly of fragments, hardware
- * offload and caches of a size that can be set. They are listed, take the arguments that Open vSwitch's take, and say so.
+ * dpctl commands for what a datapath of Etherloom does not have: connection tracking, reassembly of fragments and hardware
+ * offload. They are listed, take the arguments that Open vSwitch's take, and say so.
  */
 
 import { type DpctlCommand, Report } from './command.js';
+import { withOptional } from './open.js';
 
 type Row = readonly [name: string, usage: string, minArgs: number, maxArgs: number, shape: string];
 
@@ -19,11 +20,6 @@ const CONNECTION_TRACKING: readonly Row[] = [
     6,
     'failed to flush conntrack',
   ],
-];
-
-const CACHE_SIZES: readonly Row[] = [
-  ['cache-get-size', '[dp]', 0, 1, 'getting cache size'],
-  ['cache-set-size', 'dp cache <size>', 3, 3, 'setting cache size'],
 ];
 
 const CONNECTION_SETTINGS: readonly Row[] = [
@@ -57,27 +53,29 @@ const FRAGMENTS: readonly Row[] = [
 ];
 
 const refusing =
-  (lack: string) =>
+  (lack: string, errno = 'Operation not supported') =>
   ([name, usage, minArgs, maxArgs, shape]: Row): DpctlCommand => ({
     name,
     usage,
     minArgs,
     maxArgs,
-    async run() {
+    async run(context, args) {
       const report = new Report();
-      report.fail(
-        `${shape} (Operation not supported)`,
-        `"${name}" does nothing here: the datapath has no ${lack}`,
-      );
+      await withOptional(context, report, args, maxArgs, async () => {
+        report.fail(`${shape} (${errno})`, `"${name}" does nothing here: the datapath has no ${lack}`);
+      });
       return report.result({});
     },
   });
 
-/** In the order in which Open vSwitch lists them. */
-export const UNSUPPORTED_COMMANDS: readonly DpctlCommand[] = [
-  ...OFFLOAD.map(refusing('hardware offload')),
-  ...CONNECTION_TRACKING.map(refusing('connection tracking')),
-  ...CACHE_SIZES.map(refusing('cache whose size can be set')),
+/** Open vSwitch's words for a datapath whose offload is turned off. */
+export const OFFLOAD_COMMANDS: readonly DpctlCommand[] = OFFLOAD.map(
+  refusing('hardware offload', 'Invalid argument'),
+);
+export const CONNECTION_COMMANDS: readonly DpctlCommand[] = CONNECTION_TRACKING.map(
+  refusing('connection tracking'),
+);
+export const SETTING_COMMANDS: readonly DpctlCommand[] = [
   ...CONNECTION_SETTINGS.map(refusing('connection tracking')),
   ...FRAGMENTS.map(refusing('reassembly of fragments')),
 ];

@@ -1,7 +1,7 @@
 /** The commands that are dpctl's: the same functions as in the daemon, over whatever datapaths the session has. */
 
-import type { DpctlCommand, DpctlResult } from '../dpctl/index.js';
-import { DPCTL_COMMANDS, DpctlError, datapathNames, runDpctl } from '../dpctl/index.js';
+import type { DpctlCommand, DpctlResult, DpctlWords } from '../dpctl/index.js';
+import { DPCTL_COMMANDS, DpctlError, datapathNames, runWords, splitOptions } from '../dpctl/index.js';
 import { openNamed } from '../dpctl/open.js';
 import { viewDatapaths } from '../dpctl/show.js';
 import { type Call, type CliCommand, type CliOption, print } from './command.js';
@@ -185,13 +185,16 @@ export const DPCTL_CLI: readonly CliCommand[] = DPCTL_COMMANDS.map((command): Cl
   };
 });
 
-/** In front of `args`, the options that dpctl itself reads. */
-const flags = ({ options }: Call): string[] => [...options.keys()].map((name) => `--${name}`);
+/** With the options that dpctl itself reads. */
+const words = ({ options, args }: Call): DpctlWords => ({
+  options: splitOptions([...options.keys()].map((name) => `--${name}`)).options,
+  args,
+});
 
 async function runCommand(command: DpctlCommand, call: Call): Promise<void> {
-  const { session, args, json, streams } = call;
+  const { session, json, streams } = call;
   const write = async (piece: string): Promise<void> => streams.out(piece);
-  const result: DpctlResult = await runDpctl(command, session.context, [...flags(call), '--', ...args], {
+  const result: DpctlResult = await runWords(command, session.context, words(call), {
     form: json ? 'json' : 'text',
     write,
   });
@@ -225,7 +228,7 @@ async function createWhole(call: Call): Promise<void> {
   const [name = ''] = call.args;
   const before = await datapathNames(context.dpifs);
   try {
-    const result = await runDpctl(find('add-dp'), context, ['--', ...call.args]);
+    const result = await runWords(find('add-dp'), context, words(call));
     if (call.json) await print(call, result);
   } catch (error) {
     if (error instanceof DpctlError && !before.includes(name)) {

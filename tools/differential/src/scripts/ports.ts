@@ -7,6 +7,7 @@ export const OWN = '@OWN@';
 
 const DP = `dummy@d1${OWN}`;
 const name = fc.constantFrom('a1', 'b', 'p7', 'vif1.0', 'd1', 'br5').map((plain) => plain + OWN);
+const nameless = fc.constantFrom('', ',');
 const portNo = fc.constantFrom(
   '',
   '',
@@ -16,6 +17,9 @@ const portNo = fc.constantFrom(
   ',port_no=65535',
   ',port_no=x',
   ',port_no=1',
+  ',port_no=',
+  ',port_no=7x',
+  ',port_no=-1',
 );
 const type = fc.constantFrom(
   ',type=dummy',
@@ -26,6 +30,8 @@ const type = fc.constantFrom(
   '',
   ',type=nosuch',
   ',type=system',
+  ',type=',
+  ',type',
 );
 const option = fc.constantFrom(
   '',
@@ -39,7 +45,11 @@ const option = fc.constantFrom(
   ',type=dummy',
   ',pcap=@RT@/d1.pcap',
   ',',
+  ',=5',
 );
+
+/** Ports to delete besides those by name. */
+const DELETED = ['1', '5', '0', '99', 'nosuch', '65535', '70000', '', '-1', '0x1', '01', ' 1', '4294967296'];
 
 const spec = fc.tuple(name, type, portNo, option).map((parts) => parts.join(''));
 const change = fc
@@ -52,11 +62,15 @@ export const portCommandArbitrary: fc.Arbitrary<readonly string[]> = fc.oneof(
   { weight: 1, arbitrary: specs(spec).map((list) => ['dpctl/add-dp', DP, ...list]) },
   { weight: 6, arbitrary: specs(spec).map((list) => ['dpctl/add-if', DP, ...list]) },
   { weight: 3, arbitrary: specs(change).map((list) => ['dpctl/set-if', DP, ...list]) },
+  { weight: 1, arbitrary: nameless.map((text) => ['dpctl/add-if', DP, text]) },
+  { weight: 1, arbitrary: nameless.map((text) => ['dpctl/set-if', DP, text]) },
   {
     weight: 4,
-    arbitrary: specs(fc.oneof(name, fc.constantFrom('1', '5', '0', '99', 'nosuch', '65535', '70000'))).map(
-      (list) => ['dpctl/del-if', DP, ...list],
-    ),
+    arbitrary: specs(fc.oneof(name, fc.constantFrom(...DELETED))).map((list) => [
+      'dpctl/del-if',
+      DP,
+      ...list,
+    ]),
   },
   { weight: 4, arbitrary: fc.constantFrom(['dpctl/show', DP], ['dpctl/show', '-s', DP], ['dpctl/dump-dps']) },
   { weight: 1, arbitrary: fc.constant(['dpctl/del-dp', DP]) },

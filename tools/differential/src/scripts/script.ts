@@ -10,6 +10,7 @@ import { Choices, choicesArbitrary } from './choices.js';
 import { FILTERS, mistakeArbitrary } from './mistakes.js';
 import { packetHex } from './packets.js';
 import { portCommandArbitrary } from './ports.js';
+import { spellingArbitrary } from './spellings.js';
 import { flowText, packetText, type Traffic, trafficArbitrary } from './traffic.js';
 
 const DP = 'dummy@ovs-dummy';
@@ -82,6 +83,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 8, arbitrary: command(mistakeArbitrary) },
   { weight: 8, arbitrary: command(portCommandArbitrary) },
+  { weight: 6, arbitrary: command(spellingArbitrary) },
 );
 
 export const scriptArbitrary: fc.Arbitrary<Script> = fc.record({
