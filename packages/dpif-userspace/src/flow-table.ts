@@ -20,23 +20,10 @@ import {
   type PortView,
   type TupleSearch,
 } from '@etherloom/core';
-import {
-  type FlowSupport,
-  flowToKey,
-  flowToMask,
-  KEY_WORDS,
-  keyToFlow,
-  MAX_VLANS,
-  maskToFlow,
-  W_IN_PORT,
-  W_MPLS,
-  W_PACKET_TYPE,
-  W_TYPE_FRAG_PROTO,
-  W_VLAN0,
-} from '@etherloom/odp-codec';
+import { type FlowSupport, flowToKey, flowToMask, KEY_WORDS } from '@etherloom/odp-codec';
 import type { ActionRules } from './action-rules.js';
 import { ActionTable } from './action-table.js';
-import { checkKnown, fitnessError } from './key-errors.js';
+import { type FlowMask, FlowReader } from './flow-reader.js';
 import type { FlowView } from './pipeline.hot.js';
 
 const ALL_FLAGS = FP_CREATE | FP_MODIFY | FP_ZERO_STATS;
@@ -62,12 +49,10 @@ export class FlowTable implements FlowView {
   programOf: Int32Array;
   /** Puts that found the table full, of flows or of masks. */
   refused = 0;
-  readonly #vlanLimit: number;
   readonly #support: FlowSupport;
+  readonly #reader: FlowReader;
   readonly #replicas: FlowReplicas | undefined;
   readonly #key = new Int32Array(KEY_WORDS);
-  readonly #mask = new Int32Array(KEY_WORDS);
-  readonly #scratch = new Int32Array(KEY_WORDS);
   /**
    * Keys as the client gave them, of flows whose rows do not tell all of it: bits that no packet has, such as a flow label
    * of more than 20. By them the client knows its flows (dpif.h "Flow Table": the original flow is retained).
@@ -76,8 +61,8 @@ export class FlowTable implements FlowView {
 
   /** Keys may have up to `vlanLimit` tags, 1 or 2. */
   constructor(options: ClassifierOptions, rules: ActionRules, vlanLimit: number, replicas?: FlowReplicas) {
-    this.#vlanLimit = vlanLimit;
     this.#support = { vlanLimit };
+    this.#reader = new FlowReader(vlanLimit);
     this.#replicas = replicas;
     this.actions = new ActionTable(rules);
     this.classifier = new Classifier(options);
@@ -99,20 +84,20 @@ export class FlowTable implements FlowView {
     if ((flags & ~ALL_FLAGS) !== 0) {
       throw new DpifError('EINVAL', `flow put flags ${flags} hold unknown bits; known are ${ALL_FLAGS}`);
     }
-    this.#parseKey(op.key);
-    this.#parseMask(op.mask ?? NO_BYTES);
-    asExtracted(this.#key);
+    const mask = this.#reader.readFlow(op.key, op.mask);
+    const { key } = this.#reader;
     const program = this.actions.acquire(op.actions);
     try {
-      const flow = this.classifier.find(this.#key);
+      // A flow with this key matches it: most puts are of new keys, and need not look for the key itself.
+      const matched = this.classifier.match(key) >= 0;
+      const flow = matched ? this.classifier.find(key) : -1;
       if (flow < 0) {
-        const created = this.#create(flags, program, op.key);
-        this.#replicas?.created(created, this.#key, this.#mask, op.actions);
+        this.#create(flags, program, op, mask, matched);
         return NO_STATS;
       }
       if ((flags & FP_MODIFY) === 0)
         throw new DpifError('EEXIST', 'a flow with this key is in the table already');
-      this.actions.checkFlow(program, this.#key, this.classifier.maskOf(flow));
+      this.actions.checkFlow(program, key, this.classifier.maskOf(flow));
       const before = this.#stats(flow);
       this.actions.release(this.programOf[flow]!);
       this.programOf[flow] = program;
@@ -129,8 +114,8 @@ export class FlowTable implements FlowView {
   /** Removes the flow with exactly this key; returns its final statistics. ENOENT, EINVAL. */
   del(key: Uint8Array): FlowStats {
     const flow = this.#find(key);
-    const stats = this.#stats(flow);
     const own = this.#own(flow);
+    const stats = this.#replicas?.stats(flow, own) ?? own;
     this.#remove(flow);
     this.#replicas?.removed(flow, own);
     return stats;
@@ -175,12 +160,19 @@ export class FlowTable implements FlowView {
     return this.programs[this.programOf[flow]!]!.actions;
   }
 
-  #create(flags: number, program: number, bytes: Uint8Array): number {
+  #create(flags: number, program: number, op: FlowPutOp, mask: FlowMask, matched: boolean): void {
     if ((flags & FP_CREATE) === 0) {
       throw new DpifError('ENOENT', 'there is no flow with this key to modify; put it with the create flag');
     }
-    this.actions.checkFlow(program, this.#key, this.#mask);
-    const flow = this.#insert();
+    const { key } = this.#reader;
+    if (this.actions.dependsOnFlow(program) && mask.fits !== this.programs[program]) {
+      this.actions.checkFlow(program, key, mask.row);
+      mask.fits = this.programs[program];
+    }
+    if (matched) {
+      throw new DpifError('EEXIST', 'a flow in the table matches this key already, so the two would overlap');
+    }
+    const flow = this.#insert(key, mask);
     const { classifier } = this;
     if (classifier.capacity > this.programOf.length) {
       const programOf = new Int32Array(classifier.capacity);
@@ -188,23 +180,13 @@ export class FlowTable implements FlowView {
       this.programOf = programOf;
     }
     this.programOf[flow] = program;
-    if (this.#isLossy(bytes)) this.#originals.set(flow, bytes.slice());
-    return flow;
+    if (this.#reader.isLossy(op.key)) this.#originals.set(flow, op.key.slice());
+    this.#replicas?.created(flow, key, mask.row, op.actions);
   }
 
-  /** Whether the key in work, encoded anew, would be another one. Takes 0.5 us, and twice that unless it is canonical. */
-  #isLossy(bytes: Uint8Array): boolean {
-    const canonical = flowToKey(this.#key, 0, this.#support, this.#mask);
-    if (Buffer.compare(canonical, bytes) === 0) return false;
-    const row = this.#scratch;
-    const { fitness } = keyToFlow(canonical, row, 0, this.#vlanLimit);
-    asExtracted(row);
-    return fitness !== 'perfect' || !sameRow(row, this.#key);
-  }
-
-  #insert(): number {
+  #insert(key: Int32Array, mask: FlowMask): number {
     try {
-      return this.classifier.insert(this.#key, 0, this.#mask);
+      return this.classifier.insertUnmatched(key, 0, mask);
     } catch (error) {
       if (isDpifError(error) && (error.code === 'EFBIG' || error.code === 'ENOSPC')) this.refused++;
       throw error;
@@ -221,9 +203,8 @@ export class FlowTable implements FlowView {
   }
 
   #find(key: Uint8Array): number {
-    this.#parseKey(key);
-    asExtracted(this.#key);
-    const flow = this.classifier.find(this.#key);
+    this.#reader.readKey(key);
+    const flow = this.classifier.find(this.#reader.key);
     if (flow < 0) throw new DpifError('ENOENT', 'there is no flow with this key');
     return flow;
   }
@@ -235,60 +216,13 @@ export class FlowTable implements FlowView {
 
   #own(flow: number): FlowStats {
     const { counters } = this;
+    const packets = counters.packets(flow);
+    if (packets === 0) return NO_STATS;
     return {
-      packets: counters.packets(flow),
+      packets,
       bytes: counters.bytes(flow),
       used: counters.used(flow),
       tcpFlags: counters.tcpFlags(flow),
     };
   }
-
-  #parseKey(key: Uint8Array): void {
-    if (key.length === 0) throw new DpifError('EINVAL', 'the flow key is empty');
-    const result = keyToFlow(key, this.#key, 0, this.#vlanLimit);
-    // A datapath that guesses would match other packets.
-    if (result.fitness !== 'perfect')
-      throw fitnessError('flow key', key, result, flowToKey(this.#key, 0, this.#support));
-    checkKnown('flow key', key);
-    if (this.#key[W_PACKET_TYPE] !== 0 && this.#key[W_VLAN0] !== 0) {
-      throw new DpifError(
-        'EINVAL',
-        'the flow key has a vlan, but no eth: packets without Ethernet have no tags',
-      );
-    }
-  }
-
-  #parseMask(mask: Uint8Array): void {
-    const result = maskToFlow(mask, this.#key, this.#mask, 0, 0, this.#vlanLimit);
-    if (result.fitness !== 'perfect')
-      throw fitnessError('flow mask', mask, result, flowToKey(this.#key, 0, this.#support));
-    checkKnown('flow mask', mask);
-    // The codec lets this pass, as Open vSwitch does: a label means nothing without the type.
-    if (this.#mask[W_MPLS] !== 0 && this.#mask[W_TYPE_FRAG_PROTO]! >>> 16 !== 0xffff) {
-      throw new DpifError('EINVAL', 'the flow mask matches mpls, but eth_type only in part');
-    }
-    if (this.#mask[W_IN_PORT] !== -1) {
-      throw new DpifError('EINVAL', 'the flow mask must match in_port exactly: flows belong to one port');
-    }
-  }
 }
-
-/**
- * A tag that the end of the packet cuts off has its type in a key's row, and 0 for all the rest. Extraction leaves that type
- * where Ethertypes are: so do we, or the key of such a packet's upcall would match no packet.
- */
-function asExtracted(key: Int32Array): void {
-  for (let word = W_VLAN0; word < W_VLAN0 + MAX_VLANS; word++) {
-    const tag = key[word]!;
-    if (tag === 0 || (tag & 0xffff) !== 0) continue;
-    key[word] = 0;
-    key[W_TYPE_FRAG_PROTO] = (key[W_TYPE_FRAG_PROTO]! & 0xffff) | (tag & ~0xffff);
-  }
-}
-
-function sameRow(a: Int32Array, b: Int32Array): boolean {
-  for (let word = 0; word < KEY_WORDS; word++) if (a[word] !== b[word]) return false;
-  return true;
-}
-
-const NO_BYTES = new Uint8Array();

@@ -2,15 +2,16 @@
  * The unmasked keys of all flows, found by exact content: what flow put, get and del go by (dpif.h "Flow Table": the
  * datapath retains the flow that the client supplied). Control path.
  *
- * Keys are kept compact (packed-row.ts) in slabs, one per size class of four words. A slab has no holes: removing a row
- * moves the last one into its place, so slabs give memory back as flows go.
+ * Keys are kept compact (packed-row.ts) in slabs, one per size class of two words. A slab has no holes: removing a row
+ * moves the last one into its place, so slabs give memory back as flows go. A key's hash is not kept: it is made again of the
+ * row when the key goes, which is in the caches then anyway.
  */
 
 import { HashIndex } from './hash-index.js';
-import { hashPacked, PACKED_WORDS, packRow, unpackRow } from './packed-row.js';
+import { hashPacked, PACKED_WORDS, packedLength, packRow, unpackRow } from './packed-row.js';
 
-/** Words between size classes: on average two words of a row are padding. */
-const CLASS_WORDS = 4;
+/** Words between size classes: on average half a word of a row is padding. */
+const CLASS_WORDS = 2;
 const CLASSES = Math.ceil(PACKED_WORDS / CLASS_WORDS) + 1;
 const MIN_ROWS = 16;
 
@@ -27,13 +28,10 @@ export class KeyStore {
   readonly #index = new HashIndex();
   readonly #slabs: (Slab | undefined)[] = new Array(CLASSES).fill(undefined);
   readonly #scratch = new Int32Array(PACKED_WORDS);
-  #soughtLength = 0;
-  #soughtHash = 0;
   readonly #seed: number;
-  /** By flow id: size class, row in its slab, and hash. */
+  /** By flow id: size class, and row in its slab. */
   #class = new Uint8Array();
   #row = new Int32Array();
-  #hash = new Int32Array();
 
   constructor(capacity: number, seed: number) {
     this.#seed = seed;
@@ -42,11 +40,10 @@ export class KeyStore {
 
   /** Makes room for flow ids below `capacity`, which is larger than before. */
   grow(capacity: number): void {
-    const [sizeClass, row, hash] = [this.#class, this.#row, this.#hash];
+    const [sizeClass, row] = [this.#class, this.#row];
     this.#allocate(capacity);
     this.#class.set(sizeClass);
     this.#row.set(row);
-    this.#hash.set(hash);
   }
 
   /** Forgets all keys, with room for flow ids below `capacity`. */
@@ -60,9 +57,7 @@ export class KeyStore {
   find(key: Int32Array, base: number): number {
     const scratch = this.#scratch;
     const length = packRow(key, base, scratch);
-    const hash = hashPacked(scratch, length, this.#seed);
-    this.#soughtLength = length;
-    this.#soughtHash = hash;
+    const hash = hashPacked(scratch, 0, length, this.#seed);
     const { slots, mask } = this.#index;
     for (let at = hash & mask; slots[at * 2 + 1] !== 0; at = (at + 1) & mask) {
       if (slots[at * 2] !== hash) continue;
@@ -72,34 +67,37 @@ export class KeyStore {
     return -1;
   }
 
-  /** Keeps the key that the last {@link find} did not find as that of flow `flow`: packing and hashing are done. */
-  insertSought(flow: number): void {
+  /** Keeps `key[base, ...)`, which no flow has yet, as the key of flow `flow`. */
+  insert(flow: number, key: Int32Array, base: number): void {
     const scratch = this.#scratch;
-    const length = this.#soughtLength;
-    const hash = this.#soughtHash;
+    const length = packRow(key, base, scratch);
+    const hash = hashPacked(scratch, 0, length, this.#seed);
     const sizeClass = classOf(length);
     this.#slabs[sizeClass] ??= newSlab(sizeClass * CLASS_WORDS);
     const slab = this.#slabs[sizeClass]!;
     if (slab.rows === slab.owner.length) resizeSlab(slab, slab.rows * 2);
     const row = slab.rows++;
     const at = row * slab.stride;
+    const { words } = slab;
     // A loop, since a view for set() would cost more than the copy of 20 words.
-    for (let i = 0; i < length; i++) slab.words[at + i] = scratch[i]!;
-    for (let i = length; i < slab.stride; i++) slab.words[at + i] = 0;
+    for (let i = 0; i < length; i++) words[at + i] = scratch[i]!;
+    for (let i = length; i < slab.stride; i++) words[at + i] = 0;
     slab.owner[row] = flow;
     this.#class[flow] = sizeClass;
     this.#row[flow] = row;
-    this.#hash[flow] = hash;
     this.#index.insert(hash, flow);
   }
 
   remove(flow: number): void {
-    this.#index.remove(this.#hash[flow]!, flow);
     const slab = this.#slabs[this.#class[flow]!]!;
+    const { words, stride } = slab;
     const row = this.#row[flow]!;
+    this.#index.remove(hashPacked(words, row * stride, packedLength(words, row * stride), this.#seed), flow);
     const last = --slab.rows;
     if (row !== last) {
-      slab.words.copyWithin(row * slab.stride, last * slab.stride, (last + 1) * slab.stride);
+      const from = last * stride;
+      const to = row * stride;
+      for (let i = 0; i < stride; i++) words[to + i] = words[from + i]!;
       const moved = slab.owner[last]!;
       slab.owner[row] = moved;
       this.#row[moved] = row;
@@ -117,7 +115,6 @@ export class KeyStore {
   #allocate(capacity: number): void {
     this.#class = new Uint8Array(capacity);
     this.#row = new Int32Array(capacity);
-    this.#hash = new Int32Array(capacity);
   }
 
   /** Whether the key of `flow` is the one in the scratch words. */
@@ -125,10 +122,11 @@ export class KeyStore {
     if (this.#class[flow] !== classOf(length)) return false;
     const slab = this.#slabs[this.#class[flow]!]!;
     const scratch = this.#scratch;
+    const { words } = slab;
     const at = this.#row[flow]! * slab.stride;
-    // The bitmap comes first and tells how many words follow, so the scratch words decide the length.
+    // Bitmaps tell how many words follow, so the scratch words decide the length.
     for (let i = 0; i < length; i++) {
-      if (slab.words[at + i] !== scratch[i]) return false;
+      if (words[at + i] !== scratch[i]) return false;
     }
     return true;
   }

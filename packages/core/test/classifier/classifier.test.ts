@@ -3,7 +3,7 @@
 import { KEY_WORDS } from '@etherloom/odp-codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Classifier } from '../../src/classifier/classifier.js';
+import { Classifier, KnownMask } from '../../src/classifier/classifier.js';
 import { FlowCounters } from '../../src/classifier/counters.hot.js';
 
 /** Words that the random keys use: both ends of the row, neighbours, and both sides of a bitmap word. */
@@ -148,7 +148,7 @@ describe('Classifier', () => {
             const { key, mask } = action;
             if (classifier.find(key) >= 0 || classifier.match(key) >= 0) continue;
             const id = classifier.insert(key, 0, mask);
-            replica.insertReplica(id, key, 0, mask);
+            replica.insertReplica(id, key, 0, new KnownMask(mask));
             expect(replica.counters.packets(id)).toBe(0);
             replica.counters.count(id, 1, 60, 1, 0);
             model.push({ id, key, mask });
@@ -179,7 +179,7 @@ describe('Classifier', () => {
     const statistics = new SharedArrayBuffer(FlowCounters.bytes(1 << 20));
     const replica = new Classifier({ replica: statistics });
     const ids = [3, 70_000, 0, 64, 1_000_000];
-    for (const id of ids) replica.insertReplica(id, sparse([id]), 0, sparse([-1]));
+    for (const id of ids) replica.insertReplica(id, sparse([id]), 0, new KnownMask(sparse([-1])));
     for (const id of ids) expect(replica.search.lookup(sparse([id]), 0)).toBe(id);
     for (const id of ids) replica.remove(id);
     for (const id of ids) expect(replica.search.lookup(sparse([id]), 0)).toBe(-1);

@@ -1,8 +1,9 @@
 /** A poll-mode thread's end of its command ring: executes what the control thread wrote (layout.hot.ts). */
 
-import { type FramePool, PacketBatch, unpackRow } from '@etherloom/core';
+import { type FramePool, KnownMask, PacketBatch, unpackRow } from '@etherloom/core';
 import { KEY_WORDS } from '@etherloom/odp-codec';
 import type { Pipeline } from '../pipeline.hot.js';
+import { Recent } from '../recent.js';
 import {
   COMMAND_BARRIER,
   COMMAND_DEL,
@@ -21,6 +22,8 @@ import type { Replica } from './replica.js';
 import type { SharedRing } from './ring.hot.js';
 
 const ENOBUFS = 105;
+/** Masks of puts that are remembered. */
+const MASKS = 32;
 
 export class CommandReader implements Chores {
   sequence = 0;
@@ -32,7 +35,7 @@ export class CommandReader implements Chores {
   readonly #pool: FramePool;
   readonly #tick: () => void;
   readonly #key = new Int32Array(KEY_WORDS);
-  readonly #mask = new Int32Array(KEY_WORDS);
+  readonly #masks = new Recent<KnownMask>(MASKS);
   readonly #batch = new PacketBatch(1);
   readonly #double = new Float64Array(1);
   readonly #half = new Int32Array(this.#double.buffer);
@@ -87,9 +90,9 @@ export class CommandReader implements Chores {
         const keyAt = at + 4;
         const maskAt = keyAt + words[at + 1]!;
         unpackRow(words, keyAt, this.#key, 0);
-        unpackRow(words, maskAt, this.#mask, 0);
+        const mask = this.#mask(maskAt, words[at + 2]!);
         const actions = this.#bytes(maskAt + words[at + 2]!, words[at + 3]!);
-        replica.put(words[at]!, this.#key, this.#mask, actions);
+        replica.put(words[at]!, this.#key, mask, actions);
         break;
       }
       case COMMAND_MODIFY: {
@@ -136,6 +139,16 @@ export class CommandReader implements Chores {
     this.#pipeline.execute(batch, this.#key, packetType, actions.programs[program]!);
     actions.release(program);
     return 0;
+  }
+
+  #mask(at: number, length: number): KnownMask {
+    const { words } = this.#ring;
+    const known = this.#masks.find(words, at, length);
+    if (known !== undefined) return known;
+    const mask = new KnownMask(new Int32Array(KEY_WORDS));
+    unpackRow(words, at, mask.row, 0);
+    this.#masks.add(words, at, length, mask);
+    return mask;
   }
 
   #bytes(at: number, length: number): Uint8Array {

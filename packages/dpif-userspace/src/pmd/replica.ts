@@ -5,6 +5,7 @@ import {
   Classifier,
   type ClassifierOptions,
   type FlowCounters,
+  type KnownMask,
   type PortView,
   type TupleSearch,
 } from '@etherloom/core';
@@ -31,7 +32,7 @@ export class Replica implements FlowView {
     this.programOf = new Int32Array(this.classifier.capacity);
   }
 
-  put(flow: number, key: Int32Array, mask: Int32Array, actions: Uint8Array): void {
+  put(flow: number, key: Int32Array, mask: KnownMask, actions: Uint8Array): void {
     const { classifier } = this;
     // An id in use would mean that the tables differ, and packets would go wrong ways: better no thread than this one.
     if (classifier.isFlow(flow)) throw new Error(`flow ${flow} is in the thread's copy of the table already`);
