@@ -7,13 +7,14 @@ import { machine } from './machine.js';
 import { type Report, readReport, writePages } from './plot/report.js';
 import type { Options, Row, Scenario } from './scenario.js';
 import { codec } from './scenarios/codec.js';
+import { flows } from './scenarios/flows.js';
 import { forward } from './scenarios/forward.js';
 import { masks } from './scenarios/masks.js';
 import { rewrite } from './scenarios/rewrite.js';
 import { threads } from './scenarios/threads.js';
 import { table } from './table.js';
 
-const SCENARIOS: readonly Scenario[] = [forward, masks, rewrite, codec, threads];
+const SCENARIOS: readonly Scenario[] = [forward, masks, rewrite, codec, threads, flows];
 
 /** Where figures are published. */
 const PAGES = fileURLToPath(new URL('../../docs/performance/', import.meta.url));

@@ -1,17 +1,28 @@
 /** Packets that clients send through the datapath (dpif_execute). Control path: one packet at a time, copied in. */
 
 import { DpifError, type ExecuteOp, extractFrame, LAYER_WORDS, PacketBatch } from '@etherloom/core';
-import { KEY_WORDS, metadataFromKey, W_PACKET_TYPE } from '@etherloom/odp-codec';
+import {
+  copyMetadata,
+  KEY_WORDS,
+  KeyForms,
+  keyToFlow,
+  metadataFromKey,
+  W_PACKET_TYPE,
+} from '@etherloom/odp-codec';
 import type { ActionTable } from './action-table.js';
 import type { InlinePlane } from './inline.js';
 
 const NO_METADATA = new Uint8Array();
+/** Forms of metadata that are remembered. */
+const FORMS = 32;
 
 /** What a client says of a packet, read and checked. */
 export class ClientMetadata {
   /** Metadata and packet type; words of headers may hold anything. */
   readonly key = new Int32Array(KEY_WORDS);
+  readonly #row = new Int32Array(KEY_WORDS);
   readonly #layers = new Int32Array(LAYER_WORDS);
+  readonly #forms = new KeyForms(FORMS, () => undefined);
 
   get packetType(): number {
     return this.key[W_PACKET_TYPE]!;
@@ -20,12 +31,25 @@ export class ClientMetadata {
   /** Throws EINVAL when the actions, program `id` of `actions`, do not fit the packet. */
   read({ packet, metadata = NO_METADATA }: ExecuteOp, actions: ActionTable, id: number): void {
     const { key } = this;
-    key[W_PACKET_TYPE] = 0;
-    metadataFromKey(metadata, key);
+    // Keys of upcalls come back with their packets.
+    const form = this.#forms.read(metadata);
+    if (form !== undefined) copyMetadata(form.row, key);
+    else {
+      key[W_PACKET_TYPE] = 0;
+      metadataFromKey(metadata, key);
+      this.#learn(metadata);
+    }
     if (!actions.dependsOnFlow(id)) return;
     const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
     extractFrame(view, 0, packet.length, this.packetType, 0, key, 0, this.#layers, 0);
     actions.checkFlow(id, key);
+  }
+
+  /** Learns the form of a key that says of its packet what {@link key} does. */
+  #learn(metadata: Uint8Array): void {
+    const row = this.#row;
+    if (keyToFlow(metadata, row).fitness !== 'perfect' || row[W_PACKET_TYPE] !== this.packetType) return;
+    this.#forms.learn(metadata, row);
   }
 }
 

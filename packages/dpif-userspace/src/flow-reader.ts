@@ -26,8 +26,6 @@ import { Recent } from './recent.js';
 /** Forms, and masks within a form, that are remembered: some kilobytes each. */
 const FORMS = 64;
 const MASKS = 32;
-/** Once so many forms were learned, only every so many-th new one is: learning takes as long as parsing. */
-const EVERY = 16;
 /** Longer masks are parsed, each of them. */
 const MAX_MASK = 512;
 
@@ -51,7 +49,6 @@ export class FlowReader {
   readonly #maskWords = new Int32Array(1 + MAX_MASK / 4);
   readonly #maskBytes = new Uint8Array(this.#maskWords.buffer, 4);
   #form: KeyForm<Masks> | undefined;
-  #learned = 0;
   /** The key that was read last: valid until the next one is. */
   key: Int32Array = this.#row;
 
@@ -103,8 +100,7 @@ export class FlowReader {
       asExtracted(again);
       if (fitness !== 'perfect' || !sameRow(again, this.key)) return true;
     }
-    if (this.#learned < FORMS || this.#learned % EVERY === 0) this.#forms.learn(bytes, this.key);
-    this.#learned++;
+    this.#forms.learn(bytes, this.key);
     return false;
   }
 

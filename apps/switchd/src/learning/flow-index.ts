@@ -1,18 +1,30 @@
 /** The flows that the switch installed, found by what they match and by the stations at either end. */
 
+import { HashIndex } from '@etherloom/core';
+import { KeyBytes } from './key-bytes.js';
 import { VlanMacMap } from './vlan-mac-map.js';
+
+/** What a megaflow matches, and what of it is the same in all packets that match. */
+export interface FlowTuple {
+  /** The bits that it matches, TUPLE_WORDS words. */
+  readonly words: Int32Array;
+  readonly inPort: number;
+  readonly vlan: number;
+  readonly src: number;
+  readonly dst: number;
+}
+
+/** Words of a tuple. */
+export const TUPLE_WORDS = 7;
 
 /** One installed megaflow. */
 export interface FlowRecord {
-  readonly tuple: string;
   readonly inPort: number;
   readonly vlan: number;
   readonly src: number;
   readonly dst: number;
   /** Sends to every port, so it changes with the set of ports. */
   readonly flood: boolean;
-  /** The unmasked key that names the flow in the datapath. */
-  key: Uint8Array;
   /** When it was put, and when a dump last said that it was used: milliseconds of the switch's clock. */
   installed: number;
   used: number;
@@ -20,11 +32,14 @@ export interface FlowRecord {
   batch: number;
   /** Number of the last sweep that found it in the datapath. */
   sweep: number;
-  // Links of the two lists that it is in, the index's business: flows with the same destination, with the same source.
-  nextTo?: FlowRecord | undefined;
-  previousTo?: FlowRecord | undefined;
-  nextFrom?: FlowRecord | undefined;
-  previousFrom?: FlowRecord | undefined;
+  // The index's business: its number, -1 when it is not in, and the hash of its tuple; the links of the two lists that it is in,
+  // flows with the same destination and with the same source.
+  number: number;
+  hash: number;
+  nextTo: FlowRecord | undefined;
+  previousTo: FlowRecord | undefined;
+  nextFrom: FlowRecord | undefined;
+  previousFrom: FlowRecord | undefined;
 }
 
 /** The flows of one station: heads of two lists. Linked lists, since most stations have one or two flows, and a Set each cost 200 bytes and 2 us. */
@@ -33,21 +48,93 @@ interface Station {
   from: FlowRecord | undefined;
 }
 
+/**
+ * Tuples lie in one array and are found by a hash of their words: strings as keys of a Map took 2 us a flow, to make, to find and
+ * to collect.
+ */
 export class FlowIndex {
-  readonly #flows = new Map<string, FlowRecord>();
+  readonly #index = new HashIndex();
+  readonly #records: (FlowRecord | undefined)[] = [];
+  readonly #free: number[] = [];
+  #tuples = new Int32Array(64 * TUPLE_WORDS);
+  readonly #keys = new KeyBytes();
   readonly #stations = new VlanMacMap<Station>();
+  readonly #seed = (Math.random() * 0x1_0000_0000) | 0;
 
   get size(): number {
-    return this.#flows.size;
+    return this.#index.count;
   }
 
-  get(tuple: string): FlowRecord | undefined {
-    return this.#flows.get(tuple);
+  get({ words }: FlowTuple): FlowRecord | undefined {
+    const hash = this.#hash(words);
+    const { slots, mask } = this.#index;
+    for (let at = hash & mask; slots[at * 2 + 1] !== 0; at = (at + 1) & mask) {
+      if (slots[at * 2] !== hash) continue;
+      const number = slots[at * 2 + 1]! - 1;
+      if (this.#isTuple(number, words)) return this.#records[number];
+    }
+    return undefined;
   }
 
-  /** Adds a record whose tuple is not in yet. */
-  add(record: FlowRecord): void {
-    this.#flows.set(record.tuple, record);
+  /** The unmasked key that names a flow in the datapath: a copy. */
+  keyOf(record: FlowRecord): Uint8Array {
+    return this.#keys.get(record.number);
+  }
+
+  /** Whether `key` is the key of a record that is in. */
+  hasKey(record: FlowRecord, key: Uint8Array): boolean {
+    return this.#keys.equals(record.number, key);
+  }
+
+  /** Another key, which is copied, names the flow of a record, if it is in. */
+  setKey(record: FlowRecord, key: Uint8Array): void {
+    if (record.number >= 0) this.#keys.set(record.number, key);
+  }
+
+  /** Adds and returns a record of a tuple that is not in yet, used at `now`. Copies the key. */
+  add(
+    tuple: FlowTuple,
+    key: Uint8Array,
+    flood: boolean,
+    now: number,
+    batch: number,
+    sweep: number,
+  ): FlowRecord {
+    const { words, inPort, vlan, src, dst } = tuple;
+    const number = this.#free.pop() ?? this.#records.length;
+    const hash = this.#hash(words);
+    const record: FlowRecord = {
+      inPort,
+      vlan,
+      src,
+      dst,
+      flood,
+      installed: now,
+      used: now,
+      batch,
+      sweep,
+      number,
+      hash,
+      nextTo: undefined,
+      previousTo: undefined,
+      nextFrom: undefined,
+      previousFrom: undefined,
+    };
+    this.#records[number] = record;
+    const at = number * TUPLE_WORDS;
+    if (at === this.#tuples.length) {
+      const tuples = new Int32Array(at * 2);
+      tuples.set(this.#tuples);
+      this.#tuples = tuples;
+    }
+    for (let i = 0; i < TUPLE_WORDS; i++) this.#tuples[at + i] = words[i]!;
+    this.#index.insert(hash, number);
+    this.#keys.set(number, key);
+    this.#link(record);
+    return record;
+  }
+
+  #link(record: FlowRecord): void {
     const receiver = this.#station(record.vlan, record.dst);
     record.nextTo = receiver.to;
     if (receiver.to !== undefined) receiver.to.previousTo = record;
@@ -60,8 +147,21 @@ export class FlowIndex {
 
   /** Takes `record` out, if it is in. */
   remove(record: FlowRecord): void {
-    if (this.#flows.get(record.tuple) !== record) return;
-    this.#flows.delete(record.tuple);
+    const { number } = record;
+    if (number < 0) return;
+    this.#index.remove(record.hash, number);
+    this.#records[number] = undefined;
+    this.#free.push(number);
+    record.number = -1;
+    this.#unlink(record);
+    if (this.size > 0) return;
+    this.#records.length = 0;
+    this.#free.length = 0;
+    this.#tuples = new Int32Array(64 * TUPLE_WORDS);
+    this.#keys.clear();
+  }
+
+  #unlink(record: FlowRecord): void {
     const receiver = this.#station(record.vlan, record.dst);
     if (record.nextTo !== undefined) record.nextTo.previousTo = record.previousTo;
     if (record.previousTo !== undefined) record.previousTo.nextTo = record.nextTo;
@@ -93,7 +193,7 @@ export class FlowIndex {
 
   /** All flows: a copy too. */
   all(): FlowRecord[] {
-    return [...this.#flows.values()];
+    return this.#records.filter((record) => record !== undefined);
   }
 
   #station(vlan: number, mac: number): Station {
@@ -107,5 +207,20 @@ export class FlowIndex {
 
   #drop(station: Station, vlan: number, mac: number): void {
     if (station.to === undefined && station.from === undefined) this.#stations.delete(vlan, mac);
+  }
+
+  #isTuple(number: number, words: Int32Array): boolean {
+    const at = number * TUPLE_WORDS;
+    for (let i = 0; i < TUPLE_WORDS; i++) if (this.#tuples[at + i] !== words[i]) return false;
+    return true;
+  }
+
+  #hash(words: Int32Array): number {
+    let hash = this.#seed;
+    for (let i = 0; i < TUPLE_WORDS; i++) {
+      hash = Math.imul(hash ^ words[i]!, 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    return hash;
   }
 }

@@ -17,8 +17,10 @@ import { QuietLog } from './quiet-log.js';
 const UPCALL_BATCH = 64;
 /** Flows taken from a dump at once: about a millisecond of work. */
 const DUMP_BATCH = 256;
-/** Milliseconds between the end of one sweep over the flow table and the start of the next. */
+/** Milliseconds between the end of one sweep over the flow table and the start of the next, at least, ... */
 const SWEEP_PAUSE = 1000;
+/** ... and as a multiple of how long the sweep took: of a second with 200,000 flows, which new flows have to share. */
+const SWEEP_REST = 4;
 
 /** Lets packets, timers and sockets have their turn. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -142,10 +144,14 @@ export class LearningSwitch {
     this.#averageFlows = (this.#averageFlows + planner.flows) / 2;
     this.#peakFlows = Math.max(this.#peakFlows, planner.flows);
     if (planner.flows > 0) {
-      const started = this.#clock();
-      const offset = started - (await this.#dpif.now());
-      planner.beginSweep();
-      const dump = this.#dpif.flowDump();
+      const offset = this.#clock() - (await this.#dpif.now());
+      let started = 0;
+      // Between two steps: a flow whose put is under way would be installed before the dump, and not be in it.
+      const dump = await this.#step(() => {
+        started = this.#clock();
+        planner.beginSweep();
+        return this.#dpif.flowDump();
+      });
       try {
         for (;;) {
           const flows = await dump.next(DUMP_BATCH);
@@ -191,7 +197,7 @@ export class LearningSwitch {
   async #sweepForever(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      await pause(SWEEP_PAUSE, signal);
+      await pause(Math.max(SWEEP_PAUSE, SWEEP_REST * this.#dumpDuration), signal);
       if (!signal.aborted) await this.#survive('sweeping flows', () => this.sweep());
     }
   }
@@ -204,15 +210,16 @@ export class LearningSwitch {
   }
 
   /** Plans alone, then has the operations done as one batch. */
-  #step(decide: (plan: Plan) => void): Promise<void> {
+  #step<T>(decide: (plan: Plan) => T): Promise<T> {
     const run = this.#turn.then(async () => {
       const plan: Plan = { ops: [], puts: [] };
-      decide(plan);
-      if (plan.ops.length === 0) return;
+      const decided = decide(plan);
+      if (plan.ops.length === 0) return decided;
       const results = await this.#dpif.operate(plan.ops);
       for (const { op, error } of this.#planner.settle(plan, results)) {
         this.#quiet.warn(op, `${this.#dpif.name}: ${op} failed: ${error.message}`);
       }
+      return decided;
     });
     this.#turn = run.catch(() => undefined);
     return run;

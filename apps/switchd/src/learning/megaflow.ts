@@ -10,6 +10,7 @@ import {
   ACTION_ATTR,
   KEY_ATTR,
   KEY_WORDS,
+  KeyForms,
   keyToFlow,
   NlReader,
   NlWriter,
@@ -22,6 +23,7 @@ import {
   W_VLAN1,
 } from '@etherloom/odp-codec';
 import type { Headers } from './decision.js';
+import { type FlowTuple, TUPLE_WORDS } from './flow-index.js';
 import { macFromWords } from './mac.js';
 
 /** Bit of a TCI that says "tag present", and the bits of the id. */
@@ -75,39 +77,41 @@ function makeMask(shape: number): Uint8Array {
   return out.finish();
 }
 
-/** The part of a key that the switch uses. */
-export interface FlowMatch extends Headers {
-  /** The megaflow that the key belongs to. Absent when no flow can be put for the key. */
-  readonly flow?: {
-    /** The bits that the mask matches, as a string: keys with the same tuple belong to the same megaflow. */
-    readonly tuple: string;
-    readonly mask: Uint8Array;
-  };
-}
-
 /** A tag's word has the Ethernet type that announces it, but no tag: the frame ended. */
 const isCutOff = (tag: number): boolean => tag !== 0 && (tag & TAG_PRESENT) === 0;
 
-/** Words of a tuple: in_port, recirc_id, three of Ethernet addresses, the tag, and the shape. */
-const TUPLE_WORDS = 7;
+/** Forms of keys that are remembered. */
+const FORMS = 32;
 
-/** Reads keys. Holds one row and one tuple, reused for every key. */
+/** The part of a key that the switch uses. */
+export class FlowMatch implements Headers, FlowTuple {
+  inPort = 0;
+  vlan = 0;
+  src = 0;
+  dst = 0;
+  /** Mask of the megaflow that the key belongs to. Absent when no flow can be put for the key. */
+  mask: Uint8Array | undefined;
+  /** What the mask matches, when there is one: in_port, recirc_id, three words of Ethernet addresses, the tag, and the shape. */
+  readonly words = new Int32Array(TUPLE_WORDS);
+}
+
+/** Reads keys. Holds one row and one match, reused for every key. */
 export class KeyReader {
   readonly #row = new Int32Array(KEY_WORDS);
-  readonly #tuple = new Int32Array(TUPLE_WORDS);
-  readonly #tupleBytes = Buffer.from(this.#tuple.buffer);
+  readonly #forms = new KeyForms(FORMS, () => undefined);
+  readonly #match = new FlowMatch();
 
-  /** Undefined for a key that is not one of an Ethernet packet. */
+  /** What `key` says, until the next call. Undefined for a key that is not one of an Ethernet packet. */
   read(key: Uint8Array): FlowMatch | undefined {
-    const row = this.#row;
-    const { fitness } = keyToFlow(key, row);
-    if (fitness === 'error' || fitness === 'too_little') return readHeaders(key);
+    const match = this.#match;
+    const row = this.#rowOf(key);
+    if (row === undefined) return readHeaders(key, match);
     if (row[W_PACKET_TYPE] !== 0) return undefined;
     const tag = row[W_VLAN0]!;
     const tagged = (tag & TAG_PRESENT) !== 0;
     const inner = row[W_VLAN1]!;
     // Frames that end within a tag: no mask that the datapath takes matches them, and nobody sends many.
-    if (isCutOff(tag) || isCutOff(inner)) return readHeaders(key);
+    if (isCutOff(tag) || isCutOff(inner)) return readHeaders(key, match);
     const llc = row[W_TYPE_FRAG_PROTO]! >>> 16 === NO_ETH_TYPE;
     const localGroup = ((row[W_ETH]! >>> 24) & LOCAL_GROUP) === LOCAL_GROUP;
     let shape = 0;
@@ -115,21 +119,30 @@ export class KeyReader {
     if (llc) shape |= SHAPE_LLC;
     if (llc && inner !== 0) shape |= SHAPE_INNER_TAGGED;
     if (localGroup) shape |= SHAPE_LOCAL_GROUP;
-    const tuple = this.#tuple;
-    tuple[0] = row[W_IN_PORT]!;
-    tuple[1] = row[W_RECIRC_ID]!;
-    tuple[2] = localGroup ? LOCAL_GROUP << 24 : row[W_ETH]!;
-    tuple[3] = localGroup ? row[W_ETH + 1]! & 0xffff : row[W_ETH + 1]!;
-    tuple[4] = row[W_ETH + 2]!;
-    tuple[5] = tagged ? (tag & 0xffff_0000) | (tag & (TAG_PRESENT | VLAN_VID)) : 0;
-    tuple[6] = shape;
-    return {
-      inPort: row[W_IN_PORT]! >>> 0,
-      vlan: tagged ? tag & VLAN_VID : 0,
-      dst: macFromWords(row[W_ETH]! >>> 16, (row[W_ETH]! << 16) | (row[W_ETH + 1]! >>> 16)),
-      src: macFromWords(row[W_ETH + 1]!, row[W_ETH + 2]!),
-      flow: { tuple: this.#tupleBytes.toString('latin1'), mask: MASKS[shape]! },
-    };
+    const { words } = match;
+    words[0] = row[W_IN_PORT]!;
+    words[1] = row[W_RECIRC_ID]!;
+    words[2] = localGroup ? LOCAL_GROUP << 24 : row[W_ETH]!;
+    words[3] = localGroup ? row[W_ETH + 1]! & 0xffff : row[W_ETH + 1]!;
+    words[4] = row[W_ETH + 2]!;
+    words[5] = tagged ? (tag & 0xffff_0000) | (tag & (TAG_PRESENT | VLAN_VID)) : 0;
+    words[6] = shape;
+    match.inPort = row[W_IN_PORT]! >>> 0;
+    match.vlan = tagged ? tag & VLAN_VID : 0;
+    match.dst = macFromWords(row[W_ETH]! >>> 16, (row[W_ETH]! << 16) | (row[W_ETH + 1]! >>> 16));
+    match.src = macFromWords(row[W_ETH + 1]!, row[W_ETH + 2]!);
+    match.mask = MASKS[shape];
+    return match;
+  }
+
+  /** The row of `key`; undefined for a key that is no valid one of a flow. */
+  #rowOf(key: Uint8Array): Int32Array | undefined {
+    const form = this.#forms.read(key);
+    if (form !== undefined) return form.row;
+    const { fitness } = keyToFlow(key, this.#row);
+    if (fitness === 'error' || fitness === 'too_little') return undefined;
+    if (fitness === 'perfect') this.#forms.learn(key, this.#row);
+    return this.#row;
   }
 }
 
@@ -137,7 +150,7 @@ export class KeyReader {
  * The headers of a key that is no valid flow key, as damaged packets have them (a cut-off MPLS label stack): no flow can
  * be put for them, but a switch has no business with what is behind the addresses, and forwards them.
  */
-function readHeaders(key: Uint8Array): FlowMatch | undefined {
+function readHeaders(key: Uint8Array, match: FlowMatch): FlowMatch | undefined {
   const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
   const reader = new NlReader(key);
   let inPort: number | undefined;
@@ -152,7 +165,12 @@ function readHeaders(key: Uint8Array): FlowMatch | undefined {
   if (inPort === undefined || addresses === undefined) return undefined;
   // struct ovs_key_ethernet: source, then destination.
   const mac = (at: number): number => macFromWords(view.getUint16(at), view.getUint32(at + 2));
-  return { inPort, vlan, src: mac(addresses), dst: mac(addresses + 6) };
+  match.inPort = inPort;
+  match.vlan = vlan;
+  match.src = mac(addresses);
+  match.dst = mac(addresses + 6);
+  match.mask = undefined;
+  return match;
 }
 
 /** Actions that output to each of `ports`, as Netlink attributes. */

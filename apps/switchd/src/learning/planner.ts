@@ -139,9 +139,9 @@ export class Planner {
   visit(flows: readonly Flow[], offset: number, now: number, plan: Plan): void {
     for (const flow of flows) {
       const match = this.#reader.read(flow.key);
-      const record = match?.flow && this.#flows.get(match.flow.tuple);
+      const record = match?.mask && this.#flows.get(match);
       // Flows that others added are none of our business.
-      if (record === undefined || Buffer.compare(record.key, flow.key) !== 0) continue;
+      if (record === undefined || !this.#flows.hasKey(record, flow.key)) continue;
       record.sweep = this.#sweep;
       if (flow.stats.used > 0) record.used = Math.max(record.used, flow.stats.used + offset);
       this.#macs.refresh(record.vlan, record.src, record.inPort, record.used);
@@ -189,8 +189,7 @@ export class Planner {
       const put = plan.puts[i];
       const { error } = results[i]!;
       if (error === undefined) {
-        // A copy: an upcall's key may be part of a buffer that others share, which keeping it would keep alive.
-        if (put !== undefined) put.record.key = put.key.slice();
+        if (put !== undefined && !put.isNew) this.#flows.setKey(put.record, put.key);
       } else if (!this.#expected(op, put, error)) {
         trouble.push({ op: op.type, error });
       }
@@ -233,17 +232,14 @@ export class Planner {
     now: number,
     plan: Plan,
   ): void {
-    if (match.flow === undefined) return;
-    const { inPort, vlan, src, dst } = match;
-    const { tuple, mask } = match.flow;
+    const { mask } = match;
+    if (mask === undefined) return;
     const batch = this.#batch;
-    let record = this.#flows.get(tuple);
+    let record = this.#flows.get(match);
     const isNew = record === undefined;
     if (record === undefined) {
       if (this.#flows.size >= this.#options.maxFlows) return;
-      const sweep = this.#sweep;
-      record = { tuple, inPort, vlan, src, dst, flood, key, installed: now, used: now, batch, sweep };
-      this.#flows.add(record);
+      record = this.#flows.add(match, key, flood, now, batch, this.#sweep);
     } else {
       if (record.batch === batch) return;
       // Its flow was deleted behind our back, or this packet came up before it was there: put it again, under this key.
@@ -255,8 +251,8 @@ export class Planner {
   }
 
   #delete(plan: Plan, record: FlowRecord): void {
+    plan.ops.push({ type: 'flowDel', key: this.#flows.keyOf(record) });
     this.#flows.remove(record);
-    plan.ops.push({ type: 'flowDel', key: record.key });
   }
 
   /** A station left the MAC table: so must the flows that lead to it, and those that would keep it from being learned again. */

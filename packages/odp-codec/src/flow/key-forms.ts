@@ -86,6 +86,9 @@ const RUNS: Readonly<Record<number, readonly Run[]>> = {
 
 const TAG_PRESENT = VLAN_CFI >>> 8;
 
+/** When there are as many forms as are kept, one in so many new ones takes an old one's place: learning takes 10 us. */
+const EVERY = 16;
+
 /** Longer keys are parsed, each of them. */
 const MAX_KEY = 512;
 
@@ -206,8 +209,9 @@ export class KeyForms<T> {
   readonly #byLength = new Map<number, KeyForm<T>[]>();
   readonly #all: KeyForm<T>[] = [];
   #next = 0;
+  #refused = 0;
 
-  /** Keeps the `limit` forms learned last. `make` makes what goes with a new one. */
+  /** Keeps `limit` forms. `make` makes what goes with a new one. */
   constructor(limit: number, make: () => T) {
     this.#limit = limit;
     this.#make = make;
@@ -222,10 +226,11 @@ export class KeyForms<T> {
   }
 
   /**
-   * Learns the form of `key`, a key of perfect fitness without unknown attributes that `row` says all of; returns it.
-   * Undefined when the key has attributes whose values decide more than themselves: then each such key is parsed.
+   * Learns the form of `key`, a key of perfect fitness with `row` for a row, and returns it. Undefined when it does not: too
+   * many forms are about, or the key has attributes whose values decide more than themselves, or unknown ones.
    */
   learn(key: Uint8Array, row: Int32Array): KeyForm<T> | undefined {
+    if (this.#all.length === this.#limit && ++this.#refused % EVERY !== 0) return undefined;
     if (key.length === 0 || !load(key)) return undefined;
     const free: FreeByte[] = [];
     if (!collect(key, 0, key.length, W_VLAN0, free)) return undefined;
@@ -244,6 +249,7 @@ export class KeyForms<T> {
     this.#byLength.clear();
     this.#all.length = 0;
     this.#next = 0;
+    this.#refused = 0;
   }
 
   #forget(form: KeyForm<T>): void {

@@ -62,12 +62,18 @@ function connection(words: Int32Array, base: number, writer: NlWriter): void {
   connectionTuple(isIpv6 ? ETH_TYPE_IPV6 : ETH_TYPE_IP, words, base, writer);
 }
 
-/** Whether a word is metadata: the rest of the row is read from the packet. */
-const isMetadata = (word: number): boolean =>
-  word === W_IN_PORT ||
-  word === W_RECIRC_ID ||
-  (word >= W_DP_HASH && word < W_NSH) ||
-  (word >= W_TUN_ID && word < KEY_WORDS);
+/** Words of a row that are metadata, from and to: the rest is read from the packet. */
+const RUNS = [
+  [W_IN_PORT, W_RECIRC_ID + 1],
+  [W_DP_HASH, W_NSH],
+  [W_TUN_ID, KEY_WORDS],
+] as const;
+
+/** Copies the metadata words of the row `from`, and its packet type, to the row `to`. */
+export function copyMetadata(from: Int32Array, to: Int32Array): void {
+  for (const [start, end] of RUNS) for (let word = start; word < end; word++) to[word] = from[word]!;
+  to[W_PACKET_TYPE] = from[W_PACKET_TYPE]!;
+}
 
 /**
  * Overwrites the metadata words of the row at `base` with those of `key`; what the key does not have becomes zero, a
@@ -75,7 +81,7 @@ const isMetadata = (word: number): boolean =>
  * Attributes of a wrong length, or of headers, are passed over.
  */
 export function metadataFromKey(key: Uint8Array, words: Int32Array, base = 0): void {
-  for (let word = 0; word < KEY_WORDS; word++) if (isMetadata(word)) words[base + word] = 0;
+  for (const [start, end] of RUNS) words.fill(0, base + start, base + end);
   words[base + W_IN_PORT] = PORT_NONE;
   let ethernet = false;
   let etherType = 0;

@@ -1,0 +1,92 @@
+/**
+ * Devices that receive frames that were made before, as many as they are allowed to by now: what a client answers before
+ * more may come. Frames that are sent are counted.
+ */
+
+import { type Netdev, type NetdevConfig, type NetdevProvider, QUEUE_COUNTERS } from '@etherloom/core';
+import {
+  FRAME_WORDS,
+  openQueue,
+  type PairsDescriptor,
+  WORD_ALLOWED,
+  WORD_RECEIVED,
+  WORD_SENT,
+  wakeLocal,
+} from './pairs-queue.js';
+
+const MODULE = new URL('./pairs-queue.js', import.meta.url).href;
+
+export class PairsDevice {
+  readonly words = new SharedArrayBuffer(4 * 4);
+  readonly frames: SharedArrayBuffer;
+  readonly #words = new Int32Array(this.words);
+
+  /** `frames` of FRAME_WORDS words each. */
+  constructor(frames: readonly Uint8Array[]) {
+    this.frames = new SharedArrayBuffer(frames.length * FRAME_WORDS * 4);
+    const bytes = new Uint8Array(this.frames);
+    for (const [i, frame] of frames.entries()) bytes.set(frame, i * FRAME_WORDS * 4);
+  }
+
+  get count(): number {
+    return this.frames.byteLength / (FRAME_WORDS * 4);
+  }
+
+  get received(): number {
+    return Atomics.load(this.#words, WORD_RECEIVED);
+  }
+
+  get sent(): number {
+    return Atomics.load(this.#words, WORD_SENT);
+  }
+
+  /** Lets the first `frames` frames come in, those before included. */
+  allow(frames: number): void {
+    Atomics.store(this.#words, WORD_ALLOWED, Math.min(frames, this.count));
+    wakeLocal(this.words);
+  }
+}
+
+export class PairsProvider implements NetdevProvider {
+  readonly type = 'pairs';
+  readonly openQueue = openQueue;
+  readonly #devices: ReadonlyMap<string, PairsDevice>;
+
+  constructor(devices: ReadonlyMap<string, PairsDevice>) {
+    this.#devices = devices;
+  }
+
+  async open(name: string, _config: NetdevConfig): Promise<Netdev> {
+    const device = this.#devices.get(name);
+    if (device === undefined) throw new TypeError(`no pairs device is called "${name}"`);
+    const descriptor: PairsDescriptor = {
+      module: MODULE,
+      netdev: name,
+      index: 0,
+      counters: new SharedArrayBuffer(QUEUE_COUNTERS * 8),
+      words: device.words,
+      frames: device.frames,
+    };
+    const nothing = async (): Promise<void> => undefined;
+    return {
+      name,
+      type: this.type,
+      capabilities: { rxQueues: 1, txQueues: 1, maxFrame: 0, txOffloads: 0, rxOffloads: 0 },
+      getConfig: async () => ({}),
+      setConfig: nothing,
+      getMtu: async () => 1500,
+      setMtu: nothing,
+      getEtheraddr: async () => '02:00:00:00:00:ff',
+      setEtheraddr: nothing,
+      getStats: async () => ({}),
+      getCarrier: async () => true,
+      getCarrierResets: async () => 0,
+      getFeatures: async () => ({}),
+      getFlags: async () => ({ up: true, promisc: true, loopback: false }),
+      setFlags: nothing,
+      getIfindex: async () => 0,
+      queueDescriptor: () => descriptor,
+      close: nothing,
+    };
+  }
+}
