@@ -101,6 +101,50 @@ it('a trace crosses the socket as it is', async () => {
   await dpif.close();
 });
 
+describe('captures', () => {
+  const frame = (seed: number): Uint8Array =>
+    Uint8Array.from({ length: 60 }, (_, i) => (i === 12 ? 0x88 : i === 13 ? 0xb5 : i === 0 ? 2 : seed));
+
+  it('cross the socket, wait without holding up others, and are there until they have been read', async () => {
+    const { dpif } = await created();
+    await dpif.portAdd({ name: 'p1', type: 'dummy' }, 1);
+    const capture = await dpif.capture({ port: 1, filter: parseFlowKey('eth()') });
+    const waiting = capture.next(10);
+    await dpif.now();
+    driver.device('p1')?.inject(frame(1));
+    expect(await waiting).toMatchObject([{ port: 1, direction: 'in', length: 60, bytes: frame(1) }]);
+    const end = new AbortController();
+    const given = capture.next(10, end.signal);
+    end.abort();
+    expect(await given).toEqual([]);
+    driver.device('p1')?.injectMany([frame(2), frame(3)]);
+    await eventually(async () => expect((await dpif.getDpStats()).missed).toBe(3));
+    expect(await capture.stop()).toEqual({ missed: 0 });
+    expect(await capture.next(1)).toHaveLength(1);
+    expect(await capture.next(9)).toHaveLength(1);
+    expect(await capture.next(9)).toEqual([]);
+    expect(await capture.next(9)).toEqual([]);
+    await expect(dpif.capture({ snaplen: 0 })).rejects.toMatchObject({ code: 'EINVAL' });
+    await dpif.close();
+  });
+
+  it('end with their connection', async () => {
+    const { dpif } = await created();
+    await dpif.portAdd({ name: 'p1', type: 'dummy' }, 1);
+    const same = await local.open('br0', 'dummy');
+    const mine = await same.capture();
+    for (let i = 0; i < 7; i++) await dpif.capture();
+    await expect(same.capture()).rejects.toMatchObject({ code: 'EMFILE' });
+    for (const remote of open.splice(0)) remote.close();
+    await eventually(async () => {
+      await (await same.capture()).stop();
+    });
+    driver.device('p1')?.inject(frame(1));
+    expect(await mine.next(9)).toHaveLength(1);
+    await same.close();
+  });
+});
+
 describe('errors', () => {
   it('cross the socket with code, errno and sentence', async () => {
     const { dpif } = await created();

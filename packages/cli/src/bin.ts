@@ -29,8 +29,8 @@ const drained = (): Promise<void> => new Promise((resolve) => stdout.once('drain
 
 const terminal = stdout.isTTY === true;
 process.exitCode = await main(process.argv.slice(2), {
-  out: async (text) => {
-    if (!stdout.write(text) && !stdout.destroyed) await Promise.race([drained(), ended]);
+  out: async (data) => {
+    if (!stdout.write(data) && !stdout.destroyed) await Promise.race([drained(), ended]);
   },
   error: (text) => void stderr.write(text),
   // https://no-color.org: what the variable says does not matter, unless it is empty.

@@ -10,6 +10,7 @@ export { ActionExecutor } from './actions/execute.hot.js';
 export { changePlain, isPlain, type PlainProgram } from './actions/plain.hot.js';
 export * from './actions/program.js';
 export * from './classifier/index.js';
+export * from './dpif/capture.js';
 export * from './dpif/dpif.js';
 export { DpifHandle, MIN_PACKET } from './dpif/generic.js';
 export * from './dpif/provider.js';

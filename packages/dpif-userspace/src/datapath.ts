@@ -9,6 +9,7 @@ import {
   PORT_NONE,
 } from '@etherloom/core';
 import type { ActionRules } from './action-rules.js';
+import { Captures } from './capture/captures.js';
 import { FlowTable } from './flow-table.js';
 import { InlinePlane } from './inline.js';
 import type { DataPlane } from './plane.js';
@@ -47,6 +48,7 @@ export class Datapath implements PortHost {
   readonly upcalls: Upcalls;
   readonly plane: DataPlane;
   readonly ports: PortSet;
+  readonly captures: Captures;
   readonly runner: Runner;
   /** VLAN tags that are part of a key, 1 or 2. */
   readonly vlanLimit: number;
@@ -95,6 +97,7 @@ export class Datapath implements PortHost {
       });
     }
     this.ports = new PortSet(this);
+    this.captures = new Captures(this.plane, vlanLimit);
   }
 
   /** Removes ports and flows, for good. */

@@ -13,6 +13,8 @@ import {
   type OpResult,
   PacketBatch,
 } from '@etherloom/core';
+import type { TapSource } from './capture/source.js';
+import { addTap, removeTap } from './capture/taps.js';
 import { ClientPackets } from './execute.js';
 import type { FlowTable } from './flow-table.js';
 import { Output } from './output.hot.js';
@@ -119,6 +121,16 @@ export class InlinePlane implements DataPlane, Runnable {
   async settle(): Promise<void> {}
 
   collect(): void {}
+
+  async addTap(source: TapSource): Promise<void> {
+    if (this.pipeline.busy) await undefined;
+    addTap(this.#output, this.pool.arena, source.spec, source.memory(0));
+  }
+
+  async removeTap(id: number): Promise<void> {
+    if (this.pipeline.busy) await undefined;
+    removeTap(this.#output, id);
+  }
 
   async close(): Promise<void> {
     this.runner.forget(this);

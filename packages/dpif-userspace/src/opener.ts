@@ -1,12 +1,14 @@
 /** One opener's view of a datapath: what the generic dpif layer calls. */
 
 import {
+  type CaptureOptions,
   type DpifBackend,
   type DpifOp,
   type DpifPort,
   type DpStats,
   type FlowDump,
   type OpResult,
+  type PacketCapture,
   type PortChange,
   type PortSpec,
   type Trace,
@@ -14,6 +16,7 @@ import {
   toDpifError,
   type Upcall,
 } from '@etherloom/core';
+import type { Capture } from './capture/capture.js';
 import type { Datapath } from './datapath.js';
 import { TableDump } from './dump.js';
 import { DP_HIT, DP_LOST, DP_MASK_HIT, DP_MISSED } from './pipeline.hot.js';
@@ -30,6 +33,9 @@ export class Opener implements DpifBackend {
   readonly #datapath: Datapath;
   readonly #host: OpenerHost;
   readonly #changes = new PortChanges();
+  /** Captures that were started on this handle. */
+  #captures: readonly Capture[] = [];
+  #closed = false;
 
   constructor(datapath: Datapath, host: OpenerHost) {
     this.#datapath = datapath;
@@ -40,6 +46,8 @@ export class Opener implements DpifBackend {
   async close(): Promise<void> {
     this.#datapath.listeners.delete(this.#changes);
     this.#changes.wakeAll();
+    this.#closed = true;
+    await Promise.all(this.#captures.map((capture) => capture.stop()));
     await this.recvSet(false);
     await this.#host.closed();
   }
@@ -128,6 +136,14 @@ export class Opener implements DpifBackend {
 
   async trace(request: TraceRequest): Promise<Trace> {
     return tracePacket(this.#datapath, request);
+  }
+
+  async capture(options: CaptureOptions): Promise<PacketCapture> {
+    const capture = await this.#datapath.captures.start(options);
+    // The handle was closed meanwhile.
+    if (this.#closed) await capture.stop();
+    this.#captures = [...this.#captures.filter(({ over }) => !over), capture];
+    return capture;
   }
 
   async recvSet(enable: boolean): Promise<void> {

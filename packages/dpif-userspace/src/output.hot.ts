@@ -4,6 +4,7 @@
  */
 
 import { DROP_NO_PORT, type FramePool, type PacketBatch, type PacketState } from '@etherloom/core';
+import { SEEN_OUT, type Tap } from './capture/tap.hot.js';
 import type { Port } from './port.hot.js';
 import { Transmitter } from './transmit.hot.js';
 
@@ -15,6 +16,8 @@ const NO_PORT = DROP_NO_PORT;
 const PORTS = MAX_PORTS;
 
 export class Output {
+  /** Captures that see what ports receive and send. Replaced by the control path between bursts. */
+  taps: readonly Tap[] = [];
   readonly #pool: FramePool;
   readonly #transmitter: Transmitter;
   /** Slot + 1 by port number: 128 KiB, for a lookup that never hashes. */
@@ -65,7 +68,7 @@ export class Output {
   sendAll(portNo: number, batch: PacketBatch, drops: Float64Array): void {
     const port = this.port(portNo);
     if (port !== undefined && port.txBatch.count === 0) {
-      this.#transmitter.send(port, batch);
+      this.#send(port, batch);
       return;
     }
     this.send(portNo, batch, 0, batch.count, drops);
@@ -100,7 +103,7 @@ export class Output {
     // One call of a device may lead to packets for another one only through its receive side, so the list does not grow.
     while (this.#waitingCount > 0) {
       const port = this.#ports[this.#waiting[--this.#waitingCount]!]!;
-      if (port.txBatch.count > 0) this.#transmitter.send(port);
+      if (port.txBatch.count > 0) this.#send(port, port.txBatch);
     }
   }
 
@@ -127,9 +130,15 @@ export class Output {
     while (this.#ports.length > 0 && this.#ports.at(-1) === undefined) this.#ports.pop();
   }
 
+  #send(port: Port, batch: PacketBatch): void {
+    const { taps } = this;
+    for (let i = 0; i < taps.length; i++) taps[i]!.see(SEEN_OUT, port.portNo, batch, batch.count);
+    this.#transmitter.send(port, batch);
+  }
+
   /** A full batch: the slot stays in the waiting list only if it is the one that asks again. */
   #transmit(port: Port, slot: number): void {
-    this.#transmitter.send(port);
+    this.#send(port, port.txBatch);
     for (let i = 0; i < this.#waitingCount; i++) {
       if (this.#waiting[i] !== slot) continue;
       this.#waiting[i] = this.#waiting[--this.#waitingCount]!;

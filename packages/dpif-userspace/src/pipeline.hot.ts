@@ -32,6 +32,7 @@ import {
   tcpFlagsOf,
 } from '@etherloom/core';
 import { ACTION_ATTR, KEY_WORDS, W_IN_PORT, W_PACKET_TYPE, W_RECIRC_ID } from '@etherloom/odp-codec';
+import { SEEN_IN } from './capture/tap.hot.js';
 import type { Output } from './output.hot.js';
 import type { Port } from './port.hot.js';
 
@@ -168,6 +169,8 @@ export class Pipeline implements ExecuteHost {
     if (count === 0) return 0;
     hand[PACKETS] = count;
     this.busy = true;
+    const { taps } = this.#output;
+    for (let i = 0; i < taps.length; i++) taps[i]!.see(SEEN_IN, port.portNo, batch, count);
     const burst = this.#burst;
     const groups = burst.run(port.portNo);
     this.#countLookups(count, burst.hits, burst.probes);

@@ -4,6 +4,7 @@
  */
 
 import type { DpifOp, ExecuteOp, NetdevRef, OpResult } from '@etherloom/core';
+import type { TapSource } from './capture/source.js';
 import type { PmdReport } from './pmd/report.js';
 
 /** A port whose device is open, to be connected. */
@@ -51,6 +52,11 @@ export interface DataPlane {
   settle(): Promise<void>;
   /** Brings to the upcall queues what is there already. */
   collect(): void;
+
+  /** Lets a capture see packets, on every thread that has some. */
+  addTap(source: TapSource): Promise<void>;
+  /** Ends that; when it resolves nothing more is written. */
+  removeTap(id: number): Promise<void>;
 
   /** Ends all work, after all ports were closed. Idempotent. */
   close(): Promise<void>;

@@ -1,7 +1,7 @@
 /** Flows of the dpif contract as text and as JSON, and what goes wrong when one is read. */
 
 import { createHash } from 'node:crypto';
-import type { Dpif, Flow, FlowStats } from '@etherloom/core';
+import { type Dpif, DpifError, type Flow, type FlowStats } from '@etherloom/core';
 import {
   formatActions,
   formatFlow,
@@ -80,6 +80,17 @@ export async function portNames(dpif: Dpif): Promise<Required<Pick<ParseOptions,
   const numbers = new Map<string, number>();
   for await (const { name, portNo } of dpif.portDump()) numbers.set(name, portNo);
   return { portNumber: (name) => numbers.get(name) };
+}
+
+/** The number of a port given by name or number. EINVAL. */
+export async function portNumber(dpif: Dpif, port: string): Promise<number> {
+  const number = (await portNames(dpif)).portNumber(port);
+  if (number !== undefined) return number;
+  if (/^\d{1,5}$/.test(port)) return Number(port);
+  throw new DpifError(
+    'EINVAL',
+    `"${port}" is no port of ${dpif.name}; give a name or number that "show" prints`,
+  );
 }
 
 /** Open vSwitch's words for a flow text that cannot be read: they quote the rest of it from the attribute that is wrong. */

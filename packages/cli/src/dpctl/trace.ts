@@ -14,7 +14,7 @@ import {
 } from '@etherloom/odp-codec';
 import type { JsonValue } from '../unixctl/protocol.js';
 import { type DpctlCommand, type DpctlOptions, Report } from './command.js';
-import { portNames, textOptions } from './flow-text.js';
+import { portNames, portNumber, textOptions } from './flow-text.js';
 import { withOptional } from './open.js';
 import { packetFromFlow, packetFromHex } from './packet-text.js';
 import { traceJson, traceText } from './trace-text.js';
@@ -58,17 +58,6 @@ async function comingFrom(dpif: Dpif, metadata: Uint8Array, port: string | undef
   if (row[W_RECIRC_ID] !== 0) out.u32(KEY_ATTR.RECIRC_ID, row[W_RECIRC_ID]!);
   out.append(flowToMetadataKey(row));
   return out.finish();
-}
-
-/** The number of a port given by name or number. EINVAL. */
-export async function portNumber(dpif: Dpif, port: string): Promise<number> {
-  const number = (await portNames(dpif)).portNumber(port);
-  if (number !== undefined) return number;
-  if (/^\d{1,5}$/.test(port)) return Number(port);
-  throw new DpifError(
-    'EINVAL',
-    `"${port}" is no port of ${dpif.name}; give a name or number that "show" prints`,
-  );
 }
 
 /** A packet as `text` writes it, in hexadecimal or as a flow. Throws an `OdpError` or `DpifError`. */

@@ -1,14 +1,21 @@
 /** All commands of `etherloom`, in the order in which help lists them. */
 
+import { CAPTURE } from './capture.js';
 import type { CliCommand } from './command.js';
 import { completionCommand } from './completion.js';
 import { DAEMON_CLI } from './daemon-commands.js';
 import { DPCTL_CLI } from './dpctl-commands.js';
 import { MONITOR } from './monitor.js';
 
-const FIRST = ['show', 'fdb', 'dump-flows', 'monitor'];
+const FIRST = ['show', 'fdb', 'dump-flows', 'trace', 'capture', 'monitor'];
 
-const all: readonly CliCommand[] = [...DPCTL_CLI, ...DAEMON_CLI, MONITOR, completionCommand(() => COMMANDS)];
+const all: readonly CliCommand[] = [
+  ...DPCTL_CLI,
+  ...DAEMON_CLI,
+  CAPTURE,
+  MONITOR,
+  completionCommand(() => COMMANDS),
+];
 
 export const COMMANDS: readonly CliCommand[] = [
   ...FIRST.flatMap((name) => all.filter((command) => command.name === name)),

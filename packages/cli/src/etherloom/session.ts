@@ -17,8 +17,8 @@ export interface Screen {
 }
 
 export interface Streams {
-  /** May resolve when there is room for more. */
-  out(text: string): void | Promise<void>;
+  /** May resolve when there is room for more. Bytes are capture files. */
+  out(data: string | Uint8Array): void | Promise<void>;
   error(text: string): void;
   readonly screen: Screen;
   /** Ends commands that would go on for ever. */

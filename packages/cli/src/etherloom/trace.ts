@@ -1,7 +1,7 @@
 /** `etherloom trace`: dpctl's trace with packets out of capture files besides. */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { DpifError, readPcap, toDpifError } from '@etherloom/core';
+import { DpifError, readPcap } from '@etherloom/core';
 import { Report } from '../dpctl/command.js';
 import { withOptional } from '../dpctl/open.js';
 import { splitOptions } from '../dpctl/options.js';
@@ -55,10 +55,7 @@ function fromCapture(argument: string): TracedPacket {
   try {
     bytes = readFileSync(before);
   } catch (error) {
-    throw new DpifError(
-      toDpifError(error).code,
-      `the capture file ${before} cannot be read: ${String(error)}`,
-    );
+    throw new DpifError('EIO', `the capture file ${before} cannot be read: ${String(error)}`);
   }
   const records = readPcap(bytes, before);
   const record = records[Number(digits) - 1];

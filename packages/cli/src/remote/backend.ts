@@ -1,6 +1,7 @@
 /** An opener of a datapath in another process. */
 
 import {
+  type CaptureOptions,
   type DpifBackend,
   DpifError,
   type DpifOp,
@@ -8,12 +9,14 @@ import {
   type DpStats,
   type FlowDump,
   type OpResult,
+  type PacketCapture,
   type PortChange,
   type PortSpec,
   type Trace,
   type TraceRequest,
   type Upcall,
 } from '@etherloom/core';
+import { RemoteCapture } from './capture.js';
 import { dumpPorts, RemoteFlowDump } from './dump.js';
 import type { Link } from './link.js';
 import * as methods from './methods.js';
@@ -148,6 +151,11 @@ export class RemoteBackend implements DpifBackend {
 
   trace(request: TraceRequest): Promise<Trace> {
     return this.#call(methods.trace, request);
+  }
+
+  async capture(options: CaptureOptions): Promise<PacketCapture> {
+    const capture = await this.#call(methods.captureStart, options);
+    return new RemoteCapture(this.#link, this.#handle, capture);
   }
 
   recvSet(enable: boolean): Promise<void> {

@@ -20,6 +20,9 @@ import {
 } from './codec.js';
 import { TRACE, TRACE_REQUEST } from './trace-values.js';
 import {
+  CAPTURE_END,
+  CAPTURE_OPTIONS,
+  CAPTURED_PACKET,
   COUNTERS,
   DP_STATS,
   FLOW,
@@ -127,6 +130,22 @@ export const dumpDone = ofHandle('dump-done', NUMBER, NOTHING);
 /** The outcomes of as many of the operations, from the first, as fit the answer; the rest was not performed. */
 export const operate = ofHandle('operate', list(OP), list(OP_RESULT));
 export const trace = ofHandle('trace', TRACE_REQUEST, TRACE);
+
+/** Starts a capture; the answer names it. */
+export const captureStart = ofHandle('capture-start', CAPTURE_OPTIONS, NUMBER);
+/** Arguments: what `cancel` names, the handle, the capture and most packets. As many as are there and fit the answer. */
+export const captureNext = {
+  ...method(
+    'dpif-remote/capture-next',
+    pair(NUMBER, pair(NUMBER, pair(NUMBER, NUMBER))),
+    list(CAPTURED_PACKET),
+  ),
+  waits: true,
+} as const;
+/** Ends a capture. What it holds can be read until `captureDone`. */
+export const captureStop = ofHandle('capture-stop', NUMBER, CAPTURE_END);
+/** Forgets a capture. */
+export const captureDone = ofHandle('capture-done', NUMBER, NOTHING);
 
 export const recvSet = ofHandle('recv-set', BOOLEAN, NOTHING);
 export const handlersSet = ofHandle('handlers-set', NUMBER, NOTHING);

@@ -1,6 +1,8 @@
 /** The codecs of what crosses the dpif and netdev contracts. */
 
 import {
+  type CapturedPacket,
+  type CaptureOptions,
   DpifError,
   type DpifOp,
   type DpifPort,
@@ -130,6 +132,22 @@ export const UPCALL = struct<Upcall>({
   userdata: optional(BYTES),
   actions: optional(BYTES),
 });
+
+export const CAPTURE_OPTIONS = struct<CaptureOptions>({
+  port: optional(NUMBER),
+  direction: optional(choice('in', 'out')),
+  filter: optional(struct<Required<CaptureOptions>['filter']>({ key: BYTES, mask: BYTES })),
+  snaplen: optional(NUMBER),
+});
+export const CAPTURED_PACKET = struct<CapturedPacket>({
+  seconds: NUMBER,
+  nanoseconds: NUMBER,
+  port: NUMBER,
+  direction: choice('in', 'out'),
+  length: NUMBER,
+  bytes: BYTES,
+});
+export const CAPTURE_END = struct<{ readonly missed: number }>({ missed: NUMBER });
 
 export const NETDEV_STATS: Codec<NetdevStats> = {
   pack: (stats) => Object.fromEntries(Object.entries(stats).filter(([, value]) => typeof value === 'number')),

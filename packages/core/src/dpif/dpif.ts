@@ -9,6 +9,7 @@
 
 import type { DpifError } from '../errors.js';
 import type { NetdevConfig } from '../netdev/netdev.js';
+import type { CaptureOptions, PacketCapture } from './capture.js';
 import type { Trace, TraceRequest } from './trace.js';
 
 /** Number of the local port, which every datapath has and nobody can delete (dpif.h "Ports"). */
@@ -230,6 +231,11 @@ export interface Dpif {
    * addition to dpif.h: EOPNOTSUPP from a datapath that cannot. EINVAL for a packet outside 14..65,535 bytes.
    */
   trace(request: TraceRequest): Promise<Trace>;
+  /**
+   * Begins to copy packets that ports receive and send. Etherloom's own addition to dpif.h: EOPNOTSUPP from a datapath that
+   * cannot, EINVAL for bad options, EMFILE when too many captures run.
+   */
+  capture(options?: CaptureOptions): Promise<PacketCapture>;
   /** Performs the operations in order. Each has its own outcome; a failed one does not stop later ones. Never rejects for an operation. */
   operate(ops: readonly DpifOp[]): Promise<OpResult[]>;
 

@@ -2,6 +2,7 @@
 
 import { DpifError } from '../errors.js';
 import { MAX_PACKET } from '../packet/arena.js';
+import type { CaptureOptions, PacketCapture } from './capture.js';
 import {
   type Dpif,
   type DpifOp,
@@ -201,6 +202,13 @@ export class DpifHandle implements Dpif {
     const size = request.packet.length;
     if (!isPacketSize(size)) throw wrongSize(size);
     return backend.trace(request);
+  }
+
+  async capture(options: CaptureOptions = {}): Promise<PacketCapture> {
+    const backend = this.#open();
+    if (backend.capture === undefined)
+      throw new DpifError('EOPNOTSUPP', `datapath ${this.name} captures no packets`);
+    return backend.capture(options);
   }
 
   async operate(ops: readonly DpifOp[]): Promise<OpResult[]> {

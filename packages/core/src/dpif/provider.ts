@@ -3,6 +3,7 @@
  * splits `type@name`, keeps the handle open or closed and turns single calls into `operate`; a provider does the rest.
  */
 
+import type { CaptureOptions, PacketCapture } from './capture.js';
 import type { DpifOp, DpifPort, DpStats, FlowDump, OpResult, PortChange, PortSpec, Upcall } from './dpif.js';
 import type { Trace, TraceRequest } from './trace.js';
 
@@ -59,6 +60,8 @@ export interface DpifBackend {
   operate(ops: readonly DpifOp[]): Promise<OpResult[]>;
   /** Default: EOPNOTSUPP. */
   trace?(request: TraceRequest): Promise<Trace>;
+  /** Default: EOPNOTSUPP. Captures end when the opener closes. */
+  capture?(options: CaptureOptions): Promise<PacketCapture>;
 
   recvSet(enable: boolean): Promise<void>;
   handlersSet(count: number): Promise<void>;

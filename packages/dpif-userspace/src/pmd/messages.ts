@@ -5,6 +5,8 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { ArenaOptions, ClassifierOptions, ErrnoCode, QueueDescriptor } from '@etherloom/core';
+import type { TapMemory } from '../capture/source.js';
+import type { TapSpec } from '../capture/tap.hot.js';
 
 /** What a thread is made with. */
 export interface ThreadInit {
@@ -61,7 +63,10 @@ export type Message =
   | { readonly type: 'openQueue'; readonly portNo: number; readonly descriptor: QueueDescriptor }
   | { readonly type: 'closeQueue'; readonly portNo: number; readonly index: number }
   /** Another thread will send packets for this one's devices through `ring`. */
-  | { readonly type: 'relay'; readonly ring: SharedArrayBuffer };
+  | { readonly type: 'relay'; readonly ring: SharedArrayBuffer }
+  /** A capture sees packets of this thread from now on, and no longer. */
+  | { readonly type: 'addTap'; readonly spec: TapSpec; readonly memory: TapMemory }
+  | { readonly type: 'removeTap'; readonly id: number };
 
 export interface Request {
   readonly id: number;

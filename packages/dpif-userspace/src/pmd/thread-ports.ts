@@ -9,6 +9,7 @@ import {
   type QueueDescriptor,
   type QueueModule,
 } from '@etherloom/core';
+import { addTap, removeTap } from '../capture/taps.js';
 import type { Output } from '../output.hot.js';
 import type { Port } from '../port.hot.js';
 import type { PollLoop } from './loop.hot.js';
@@ -84,6 +85,12 @@ export class ThreadPorts {
           ...this.#loop.relays,
           new RelayReceiver(new SharedRing(message.ring), this.#pool, this.#output, this.#portlessDrops),
         ];
+        break;
+      case 'addTap':
+        addTap(this.#output, this.#pool.arena, message.spec, message.memory);
+        break;
+      case 'removeTap':
+        removeTap(this.#output, message.id);
         break;
     }
     this.#refresh();

@@ -14,6 +14,7 @@ import {
   packRow,
 } from '@etherloom/core';
 import { W_IN_PORT } from '@etherloom/odp-codec';
+import type { TapSource } from '../capture/source.js';
 import { ClientMetadata } from '../execute.js';
 import type { FlowTable } from '../flow-table.js';
 import { nextTurn, Pacer } from '../pacing.js';
@@ -72,6 +73,8 @@ export class ThreadPlane implements DataPlane, CrewHost {
   readonly #portlessDrops = new Float64Array(DROP_REASON_COUNT);
   readonly #metadata = new ClientMetadata();
   readonly #packed: PackedRow = { words: new Int32Array(PACKED_WORDS), length: 0 };
+  /** Captures that run. */
+  readonly #taps = new Map<number, TapSource>();
   #bringing = false;
 
   constructor(parts: ThreadPlaneParts) {
@@ -213,6 +216,18 @@ export class ThreadPlane implements DataPlane, CrewHost {
     this.#parts.upcalls.deliver();
   }
 
+  // --- captures
+
+  async addTap(source: TapSource): Promise<void> {
+    this.#taps.set(source.spec.id, source);
+    await Promise.all(this.crew.alive.map((thread) => this.#tell(thread, tapMessage(thread, source))));
+  }
+
+  async removeTap(id: number): Promise<void> {
+    this.#taps.delete(id);
+    await Promise.all(this.crew.alive.map((thread) => this.#tell(thread, { type: 'removeTap', id })));
+  }
+
   // --- CrewHost
 
   bell(): void {
@@ -245,6 +260,7 @@ export class ThreadPlane implements DataPlane, CrewHost {
     thread.cursor = Number.POSITIVE_INFINITY;
     await thread.reached();
     await this.#ports.giveAll(thread);
+    for (const source of this.#taps.values()) await this.#tell(thread, tapMessage(thread, source));
   }
 
   // --- inside
@@ -288,6 +304,15 @@ export class ThreadPlane implements DataPlane, CrewHost {
   async #ask(thread: PmdThread, message: Message): Promise<void> {
     await this.#roomFor(thread, SHORT);
     await thread.request(message, this.#parts.replicas.next());
+  }
+
+  /** As `#ask`; a thread that died meanwhile need not know, and the one that takes its place is told. */
+  async #tell(thread: PmdThread, message: Message): Promise<void> {
+    try {
+      await this.#ask(thread, message);
+    } catch (error) {
+      if (thread.alive) throw error;
+    }
   }
 
   async #barrier(): Promise<void> {
@@ -336,6 +361,12 @@ function tooLong(words: number): DpifError {
     `an action list and packet of ${words * 4} bytes together are too long for a poll-mode thread, which takes ${LONGEST * 4}`,
   );
 }
+
+const tapMessage = ({ slot }: PmdThread, source: TapSource): Message => ({
+  type: 'addTap',
+  spec: source.spec,
+  memory: source.memory(slot.index),
+});
 
 function lengthOf(op: DpifOp): number {
   if (op.type === 'flowPut') return commandWords(op.actions.length);

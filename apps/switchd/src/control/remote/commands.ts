@@ -8,7 +8,7 @@ import {
   REMOTE_ERROR,
   type RemoteMethod,
 } from '@etherloom/cli';
-import { type Dpif, DpifError, type Netdev, toDpifError } from '@etherloom/core';
+import { type Dpif, DpifError, type Netdev, type PacketCapture, toDpifError } from '@etherloom/core';
 import { type Connection, type ControlCommand, ControlError } from '../command.js';
 import { type Dump, endDump, Numbered, type OpenDatapath, Session } from './session.js';
 import { nextFlows, nextPorts, nextUpcalls, perform } from './slices.js';
@@ -73,7 +73,13 @@ export function remoteCommands(context: DpctlContext, keeper: DatapathKeeper): C
       await closed();
       throw error;
     }
-    const opened = { dpif, dumps: new Numbered<Dump>('dump'), closing: new AbortController(), closed };
+    const opened = {
+      dpif,
+      dumps: new Numbered<Dump>('dump'),
+      captures: new Numbered<PacketCapture>('capture'),
+      closing: new AbortController(),
+      closed,
+    };
     // The connection ended meanwhile: nobody else would close it.
     if (session.over) {
       await session.closeDatapath(opened);
@@ -149,6 +155,22 @@ export function remoteCommands(context: DpctlContext, keeper: DatapathKeeper): C
     }),
     ofDpif(methods.operate, (dpif, ops) => perform(dpif, ops)),
     ofDpif(methods.trace, (dpif, request) => dpif.trace(request)),
+
+    ofDpif(methods.captureStart, async (dpif, options, { captures }) => {
+      captures.reserve();
+      return captures.add(await dpif.capture(options));
+    }),
+    command(methods.captureNext, (session, [wait, [handle, [capture, max]]]) => {
+      const opened = session.datapaths.get(handle);
+      const found = opened.captures.get(capture);
+      return session.wait(wait, opened, (signal) => found.next(Math.min(max, methods.SLICE_ITEMS), signal));
+    }),
+    ofDpif(methods.captureStop, (_dpif, capture, { captures }) => captures.get(capture).stop()),
+    ofDpif(methods.captureDone, async (_dpif, capture, { captures }) => {
+      const found = captures.find(capture);
+      captures.remove(capture);
+      await found?.stop();
+    }),
 
     ofDpif(methods.recvSet, (dpif, enable) => dpif.recvSet(enable)),
     ofDpif(methods.handlersSet, (dpif, count) => dpif.handlersSet(count)),

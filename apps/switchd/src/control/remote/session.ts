@@ -1,7 +1,14 @@
 /** What one connection has open: datapath handles, dumps, devices, calls that wait. All of it ends with the connection. */
 
 import { remoteMethods } from '@etherloom/cli';
-import { type Dpif, DpifError, type DpifPort, type FlowDump, type NetdevRef } from '@etherloom/core';
+import {
+  type Dpif,
+  DpifError,
+  type DpifPort,
+  type FlowDump,
+  type NetdevRef,
+  type PacketCapture,
+} from '@etherloom/core';
 import type { Connection } from '../command.js';
 
 /** Handles, devices and dumps (each for itself) that a connection may have open. */
@@ -16,6 +23,8 @@ export type Dump =
 export interface OpenDatapath {
   readonly dpif: Dpif;
   readonly dumps: Numbered<Dump>;
+  /** They end with the handle. */
+  readonly captures: Numbered<PacketCapture>;
   /** Ends what waits on this handle. */
   readonly closing: AbortController;
   /** Called when the handle is closed. */
