@@ -38,16 +38,20 @@ async function datapath(pmdThreads: number) {
   const { key, mask } = parseFlowKey('in_port(1),eth(),eth_type(0x88b5)');
   await made.flowPut({ flags: FP_CREATE, key, mask, actions: parseActions('2') });
   const context = { dpifs, netdevs };
-  const commands = pmdCommands(context, threadsOf(context, [provider]));
+  const commands = pmdCommands(context, threadsOf([provider]));
   return {
     async pass(queue: number): Promise<void> {
       const { hit } = await made.getDpStats();
       devices.device('in')?.inject(FRAME, queue);
-      await expect.poll(async () => (await made.getDpStats()).hit).toBeGreaterThan(hit);
+      await expect.poll(async () => (await made.getDpStats()).hit, { interval: 1 }).toBeGreaterThan(hit);
     },
     async ask(name: string, ...args: string[]): Promise<string> {
       const command = commands.find((one) => one.name === `dpif-netdev/${name}`);
       return (await command?.run(args, connection, sink))?.text ?? 'no such command';
+    },
+    async json(name: string): Promise<unknown> {
+      const command = commands.find((one) => one.name === `dpif-netdev/${name}`);
+      return (await command?.run([], connection, sink))?.json;
     },
   };
 }
@@ -107,5 +111,42 @@ describe('threads', () => {
       '  megaflow hits: 1',
     ]);
     expect(await ask('pmd-rxq-show')).toBe('Displaying last 60 seconds pmd usage %\n');
+  });
+
+  it.each([0, 1])('tell where the time of packets goes, with %i poll-mode threads', async (pmdThreads) => {
+    const { pass, ask, json } = await datapath(pmdThreads);
+    for (let i = 0; i < 300; i++) await pass(i & 1);
+    const text = await ask('pmd-perf-show');
+    expect(matching(text, /thread/)).toEqual([
+      pmdThreads === 0 ? 'main thread:' : 'pmd thread numa_id 0 core_id 0:',
+    ]);
+    const figures = (pattern: string): number[] =>
+      [...(new RegExp(pattern).exec(text) ?? [])].slice(1).map(Number);
+    const [iterations = 0] = figures('  Iterations: +(\\d+)  \\(\\d+\\.\\d\\d us/it\\)');
+    expect(iterations).toBeGreaterThanOrEqual(300);
+    const [idle = 0, busy = 0] = figures('- idle iterations: +(\\d+) [^]*- busy iterations: +(\\d+) ');
+    expect([idle + busy, busy]).toEqual([iterations, 300]);
+    expect(figures('Rx packets: +(\\d+) [^]*Rx batches: +(\\d+)  \\(1\\.00 pkts/batch')).toEqual([300, 300]);
+    expect(figures('Tx packets: +(\\d+) [^]*Tx batches: +(\\d+)  \\(1\\.00 pkts/batch')).toEqual([300, 300]);
+    const shares = ['Receive', 'Lookup', 'Execute', 'Transmit', 'Upcalls'].map(
+      (stage) => figures(`- ${stage}: +\\d+\\.\\d  \\( *(\\d+\\.\\d) %\\) ns/pkt`)[0] ?? Number.NaN,
+    );
+    expect(shares.reduce((sum, part) => sum + part)).toBeCloseTo(100, 0);
+    expect(await json('pmd-perf-show')).toMatchObject({
+      threads: [
+        {
+          thread: pmdThreads === 0 ? 'main' : 'pmd0',
+          received: 300,
+          sent: 300,
+          hits: 300,
+          sampledPackets: 2,
+          nsPerPacket: { receive: expect.any(Number), upcalls: 0 },
+        },
+      ],
+    });
+    await ask('pmd-stats-clear');
+    expect(await json('pmd-perf-show')).toMatchObject({
+      threads: [{ received: 0, sent: 0, busyIterations: 0, busyNs: 0, sampledPackets: 0, nsPerPacket: {} }],
+    });
   });
 });

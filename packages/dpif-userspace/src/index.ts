@@ -6,7 +6,7 @@
  */
 
 export type { ActionRules } from './action-rules.js';
-export type { PmdEvent, PmdQueue, PmdReport } from './pmd/report.js';
+export type { PmdEvent, PmdQueue, PmdReport, ThreadPerf } from './pmd/report.js';
 export {
   createUserspaceProvider,
   MAX_PMD_THREADS,

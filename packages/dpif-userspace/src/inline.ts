@@ -21,8 +21,9 @@ import { Output } from './output.hot.js';
 import { Pacer } from './pacing.js';
 import { DP_LOST, Pipeline } from './pipeline.hot.js';
 import type { DataPlane, NewPort, PortData } from './plane.js';
+import { packetsOf, type ThreadPerf } from './pmd/report.js';
 import type { Port } from './port.hot.js';
-import type { Runnable, Runner } from './runner.js';
+import { Activity, type Runnable, type Runner } from './runner.js';
 import { Undo } from './undo.js';
 import type { Upcalls } from './upcalls.js';
 
@@ -32,6 +33,7 @@ export class InlinePlane implements DataPlane, Runnable {
   readonly runner: Runner;
   readonly flows: FlowTable;
   readonly upcalls: Upcalls;
+  readonly activity = new Activity();
   readonly #output: Output;
   readonly #packets: ClientPackets;
   readonly #portlessDrops = new Float64Array(DROP_REASON_COUNT);
@@ -58,6 +60,21 @@ export class InlinePlane implements DataPlane, Runnable {
 
   reports(): readonly [] {
     return [];
+  }
+
+  main(): ThreadPerf {
+    const { iterations, busyIterations, packets, busyMs, idleMs, since } = this.activity;
+    const otherwise = performance.now() - since - busyMs - idleMs;
+    return {
+      iterations,
+      busyIterations,
+      busyNs: busyMs * 1e6,
+      idleNs: idleMs * 1e6,
+      asleepNs: Math.max(otherwise, 0) * 1e6,
+      sleeps: 0,
+      packets,
+      ...packetsOf(this.pipeline.counters, this.#output.watch.counters),
+    };
   }
 
   lost(count: number): void {

@@ -5,6 +5,7 @@
 
 import { DROP_NO_PORT, type FramePool, type PacketBatch, type PacketState } from '@etherloom/core';
 import { SEEN_OUT, type Tap } from './capture/tap.hot.js';
+import { PERF_EXECUTE, PERF_SENT, PERF_SENT_BATCHES, PERF_TRANSMIT, Stopwatch } from './perf.hot.js';
 import type { Port } from './port.hot.js';
 import { Transmitter } from './transmit.hot.js';
 
@@ -12,12 +13,18 @@ import { Transmitter } from './transmit.hot.js';
 export const MAX_PORTS = 65_535;
 
 const NO_PORT = DROP_NO_PORT;
+const EXECUTE = PERF_EXECUTE;
+const TRANSMIT = PERF_TRANSMIT;
+const SENT = PERF_SENT;
+const SENT_BATCHES = PERF_SENT_BATCHES;
 /** V8 folds a module's own constants into the code, imported and exported ones not. */
 const PORTS = MAX_PORTS;
 
 export class Output {
   /** Captures that see what ports receive and send. Replaced by the control path between bursts. */
   taps: readonly Tap[] = [];
+  /** Times stages, and counts what is sent. */
+  readonly watch: Stopwatch;
   readonly #pool: FramePool;
   readonly #transmitter: Transmitter;
   /** Slot + 1 by port number: 128 KiB, for a lookup that never hashes. */
@@ -28,8 +35,10 @@ export class Output {
   readonly #waiting = new Uint16Array(MAX_PORTS);
   #waitingCount = 0;
 
-  constructor(pool: FramePool) {
+  /** `counters`: PERF_*. */
+  constructor(pool: FramePool, counters?: Float64Array) {
     this.#pool = pool;
+    this.watch = new Stopwatch(counters);
     this.#transmitter = new Transmitter(pool);
   }
 
@@ -131,9 +140,14 @@ export class Output {
   }
 
   #send(port: Port, batch: PacketBatch): void {
-    const { taps } = this;
+    const { taps, watch } = this;
     for (let i = 0; i < taps.length; i++) taps[i]!.see(SEEN_OUT, port.portNo, batch, batch.count);
+    const { counters } = watch;
+    counters[SENT]! += batch.count;
+    counters[SENT_BATCHES]! += 1;
+    if (watch.running) watch.lap(EXECUTE);
     this.#transmitter.send(port, batch);
+    if (watch.running) watch.lap(TRANSMIT);
   }
 
   /** A full batch: the slot stays in the waiting list only if it is the one that asks again. */

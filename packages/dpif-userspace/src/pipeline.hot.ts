@@ -34,6 +34,7 @@ import {
 import { ACTION_ATTR, KEY_WORDS, W_IN_PORT, W_PACKET_TYPE, W_RECIRC_ID } from '@etherloom/odp-codec';
 import { SEEN_IN } from './capture/tap.hot.js';
 import type { Output } from './output.hot.js';
+import { PERF_EXECUTE, PERF_LOOKUP, PERF_RECEIVE, PERF_TIMED_MISSES, PERF_UPCALL } from './perf.hot.js';
 import type { Port } from './port.hot.js';
 
 /** How often one packet may be looked up again (Open vSwitch's MAX_RECIRC_DEPTH). */
@@ -46,7 +47,9 @@ export const DP_MISSED = 1;
 export const DP_LOST = 2;
 /** Subtables visited by lookups that hit. */
 export const DP_MASK_HIT = 3;
-export const DP_COUNTERS = 4;
+/** Hits of received packets that the flow cache knew: a subtable each. */
+export const DP_CACHE_HIT = 4;
+export const DP_COUNTERS = 5;
 
 // What the pipeline has in hand, for those who survive it: packets of the burst in work, and the port that they came from.
 export const HAND_PACKETS = 0;
@@ -79,6 +82,11 @@ export interface UpcallSink {
 // V8 folds a module's own constants into the code, imported ones not.
 const PACKETS = HAND_PACKETS;
 const PORT = HAND_PORT;
+const RECEIVE = PERF_RECEIVE;
+const LOOKUP = PERF_LOOKUP;
+const EXECUTE = PERF_EXECUTE;
+const UPCALL = PERF_UPCALL;
+const TIMED_MISSES = PERF_TIMED_MISSES;
 const WORDS = KEY_WORDS;
 const LAYERS = LAYER_WORDS;
 const IN_PORT = W_IN_PORT;
@@ -165,19 +173,28 @@ export class Pipeline implements ExecuteHost {
     batch.count = 0;
     this.#next = 0;
     hand[PORT] = port.portNo;
+    const { taps, watch } = this.#output;
+    watch.begin();
     const count = queue.rxBurst(batch);
-    if (count === 0) return 0;
+    if (count === 0) {
+      watch.running = false;
+      return 0;
+    }
     hand[PACKETS] = count;
     this.busy = true;
-    const { taps } = this.#output;
+    if (watch.running) watch.lap(RECEIVE);
     for (let i = 0; i < taps.length; i++) taps[i]!.see(SEEN_IN, port.portNo, batch, count);
     const burst = this.#burst;
     const groups = burst.run(port.portNo);
     this.#countLookups(count, burst.hits, burst.probes);
+    this.counters[DP_CACHE_HIT]! += burst.cacheHits;
     this.#drops = port.drops;
     this.#countGroups(groups);
+    if (watch.running) watch.lap(LOOKUP);
     this.#executeGroups(groups);
+    if (watch.running) watch.lap(EXECUTE);
     this.#output.flush();
+    watch.end(count);
     this.busy = false;
     hand[PACKETS] = 0;
     batch.count = 0;
@@ -365,10 +382,15 @@ export class Pipeline implements ExecuteHost {
 
   /** Passes packet `i` of the burst, which has no flow, up. */
   #missed(batch: PacketBatch, i: number): void {
+    const { watch } = this.#output;
+    if (watch.running) watch.lap(EXECUTE);
     this.#next = i;
     this.#burst.complete(i);
     this.#miss(this.#burst.keys, i * WORDS, batch, i);
     this.#next = i + 1;
+    if (!watch.running) return;
+    watch.lap(UPCALL);
+    watch.counters[TIMED_MISSES]! += 1;
   }
 
   /** Passes packet `i` of `batch` up, whose key is given. */

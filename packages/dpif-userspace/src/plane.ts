@@ -5,7 +5,7 @@
 
 import type { DpifOp, ExecuteOp, NetdevRef, OpResult } from '@etherloom/core';
 import type { TapSource } from './capture/source.js';
-import type { PmdReport } from './pmd/report.js';
+import type { PmdReport, ThreadPerf } from './pmd/report.js';
 
 /** A port whose device is open, to be connected. */
 export interface NewPort {
@@ -33,6 +33,8 @@ export interface DataPlane {
   portlessDrops(): Float64Array;
   /** What poll-mode threads do, one report each. */
   reports(): readonly PmdReport[];
+  /** What the thread of the datapath did with packets; undefined where poll-mode threads have them all. */
+  main(): ThreadPerf | undefined;
   /** Counts upcalls that were lost behind the packets' path. */
   lost(count: number): void;
 

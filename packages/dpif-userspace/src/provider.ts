@@ -14,8 +14,9 @@ import { MAX_VLANS } from '@etherloom/odp-codec';
 import type { ActionRules } from './action-rules.js';
 import { Datapath, type Surroundings } from './datapath.js';
 import { Opener } from './opener.js';
+import type { DataPlane } from './plane.js';
 import type { ThreadOptions } from './pmd/crew.js';
-import type { PmdEvent, PmdReport } from './pmd/report.js';
+import type { PmdEvent, PmdReport, ThreadPerf } from './pmd/report.js';
 import { Runner } from './runner.js';
 import type { UpcallLimits } from './upcall-queue.js';
 
@@ -60,6 +61,8 @@ export interface UserspaceOptions {
 export interface UserspaceDpifProvider extends DpifProvider {
   /** What the poll-mode threads of datapath `name` do with their time; none inline. ENODEV. */
   pmdReports(name: string): Promise<readonly PmdReport[]>;
+  /** What the main thread does for datapath `name` inline; undefined with poll-mode threads. ENODEV. */
+  mainReport(name: string): Promise<ThreadPerf | undefined>;
 }
 
 /** Most poll-mode threads of a datapath. */
@@ -126,10 +129,17 @@ class UserspaceProvider implements UserspaceDpifProvider {
   }
 
   async pmdReports(name: string): Promise<readonly PmdReport[]> {
+    return (await this.#planeOf(name)).reports();
+  }
+
+  async mainReport(name: string): Promise<ThreadPerf | undefined> {
+    return (await this.#planeOf(name)).main();
+  }
+
+  async #planeOf(name: string): Promise<DataPlane> {
     const entry = this.#datapaths.get(name);
     if (entry === undefined) throw new DpifError('ENODEV', `there is no datapath ${this.type}@${name}`);
-    const { plane } = await entry.datapath;
-    return plane.reports();
+    return (await entry.datapath).plane;
   }
 
   async open(name: string, create: boolean): Promise<DpifBackend> {

@@ -20,8 +20,21 @@ const RANK_MS = 1000;
 /** Bursts from one queue in a row: looking at the clock for each would cost 5 ns a packet. */
 const BURSTS = 8;
 
+/** What the runner did for one datapath. Times are in milliseconds. */
+export class Activity {
+  /** Bursts asked for, and those of them that had packets. */
+  iterations = 0;
+  busyIterations = 0;
+  packets = 0;
+  /** Turns of queues that had packets, and of others. */
+  busyMs = 0;
+  idleMs = 0;
+  readonly since = performance.now();
+}
+
 /** What the runner needs of a datapath. */
 export interface Runnable {
+  readonly activity: Activity;
   readonly pipeline: Pipeline;
   readonly upcalls: { deliver(): boolean };
   readonly flows: { readonly classifier: { rank(): void } };
@@ -110,17 +123,22 @@ export class Runner {
 
   readonly #turn = (): void => {
     this.#scheduled = false;
-    const end = performance.now() + SLICE_MS;
+    let now = performance.now();
+    const end = now + SLICE_MS;
     let delivered = false;
     while (!delivered) {
       const source = this.#ready.shift();
       if (source === undefined) break;
       if (source.closed) continue;
-      const { pipeline, upcalls } = source.datapath;
+      const { activity, pipeline, upcalls } = source.datapath;
       pipeline.now = this.now();
       let received = 1;
+      let packets = 0;
       for (let burst = 0; burst < BURSTS && received > 0 && !delivered; burst++) {
         received = pipeline.receive(source.port, source.queue);
+        packets += received;
+        activity.iterations++;
+        if (received > 0) activity.busyIterations++;
         delivered = upcalls.deliver();
       }
       if (received > 0) this.#ready.push(source);
@@ -128,7 +146,12 @@ export class Runner {
         source.ready = false;
         source.watch?.arm();
       }
-      if (performance.now() > end) break;
+      const began = now;
+      now = performance.now();
+      if (packets > 0) activity.busyMs += now - began;
+      else activity.idleMs += now - began;
+      activity.packets += packets;
+      if (now > end) break;
     }
     if (end - this.#rankedAt > RANK_MS) {
       this.#rankedAt = end;

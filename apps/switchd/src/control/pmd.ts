@@ -5,66 +5,27 @@
 
 import { type DpctlContext, datapathNames, openNamed } from '@etherloom/cli';
 import { type Dpif, parseName } from '@etherloom/core';
-import type { PmdQueue, UserspaceDpifProvider } from '@etherloom/dpif-userspace';
+import type { UserspaceDpifProvider } from '@etherloom/dpif-userspace';
 import type { ControlCommand } from './command.js';
-
-/** A thread that moves packets of a datapath, and what it counted since it began. */
-export interface ThreadCounters {
-  /** Number of a poll-mode thread; absent for the main thread. */
-  readonly core?: number;
-  /** Receive queues that a poll-mode thread polls. */
-  readonly queues?: readonly PmdQueue[];
-  /** Packets taken from devices. */
-  readonly received: number;
-  /** Packets given to devices; absent where nobody counts them by thread. */
-  readonly sent?: number;
-  /** Lookups: one per packet, and one more for each recirculation. */
-  readonly passes: number;
-  readonly hits: number;
-  /** Subtables visited for hits. */
-  readonly probes: number;
-  readonly missed: number;
-  /** Misses that did not reach a client. */
-  readonly lost: number;
-}
+import { COUNTERS, countersOf, NOTHING, type ThreadCounters } from './pmd-counters.js';
+import { formatPerformance, formatQueues, formatStats, threadJson } from './pmd-text.js';
 
 /** Finds out about the threads of a datapath. */
 export type ThreadSource = (dpif: Dpif) => Promise<readonly ThreadCounters[]>;
 
 /** Threads of the datapaths of `providers`. The main thread moves packets where there is no other, and none otherwise. */
 export const threadsOf =
-  (context: DpctlContext, providers: readonly UserspaceDpifProvider[]): ThreadSource =>
-  async (dpif) => {
-    const provider = providers.find(({ type }) => type === dpif.type);
-    const reports = (await provider?.pmdReports(dpif.baseName)) ?? [];
-    if (reports.length === 0) return [await inline(context, dpif)];
-    const threads = reports.map(({ thread, queues, packets, hits, misses, masksProbed, upcallsLost }) => ({
-      core: thread,
-      queues,
-      received: packets,
-      passes: hits + misses,
-      hits,
-      probes: masksProbed,
-      missed: misses,
-      lost: upcallsLost,
-    }));
-    return [...threads, { received: 0, sent: 0, passes: 0, hits: 0, probes: 0, missed: 0, lost: 0 }];
+  (providers: readonly UserspaceDpifProvider[]): ThreadSource =>
+  async ({ type, baseName }) => {
+    const provider = providers.find((candidate) => candidate.type === type);
+    if (provider === undefined) return [];
+    const reports = await provider.pmdReports(baseName);
+    const main = await provider.mainReport(baseName);
+    return [
+      ...reports.map((report) => ({ core: report.thread, queues: report.queues, ...countersOf(report) })),
+      main === undefined ? NOTHING : countersOf(main),
+    ];
   };
-
-/** The main thread forwarding inline: the counters of the datapath are its own. */
-async function inline(context: DpctlContext, dpif: Dpif): Promise<ThreadCounters> {
-  const { hit, missed, lost, maskHit = 0 } = await dpif.getDpStats();
-  let received = 0;
-  let sent = 0;
-  for await (const { name } of dpif.portDump()) {
-    const stats = await (await context.netdevs.find(name))?.getStats();
-    received += stats?.rxPackets ?? 0;
-    sent += stats?.txPackets ?? 0;
-  }
-  return { received, sent, passes: hit + missed, hits: hit, probes: maskHit, missed, lost };
-}
-
-const COUNTERS = ['received', 'sent', 'passes', 'hits', 'probes', 'missed', 'lost'] as const;
 
 /** Since when threads are watched, and what they had counted then. */
 interface Baseline {
@@ -77,7 +38,7 @@ interface Arguments {
   readonly core?: number;
 }
 
-/** `[-pmd CORE] [DP]`, and options about times and histograms, which nobody keeps. Unknown words are names, as in Open vSwitch. */
+/** `[-pmd CORE] [DP]`, and options about histograms, which nobody keeps. Unknown words are names, as in Open vSwitch. */
 function readArguments(args: readonly string[]): Arguments {
   const found: { dp?: string; core?: number } = {};
   for (let i = 0; i < args.length; i++) {
@@ -164,8 +125,11 @@ export function pmdCommands(context: DpctlContext, threads: ThreadSource): Contr
       async run(args) {
         const selected = await select(args);
         const seconds = (performance.now() - baseline.at) / 1000;
-        const text = selected.map((thread) => formatPerformance(thread, seconds)).join('');
-        return { text, json: { seconds, threads: selected.map(threadJson) } };
+        // A main thread that moves no packets beside others that do is left out, as in Open vSwitch.
+        const working = selected.filter(({ core, iterations }) => core !== undefined || iterations > 0);
+        const shown = working.length > 0 ? working : selected;
+        const text = shown.map((thread) => formatPerformance(thread, seconds)).join('');
+        return { text, json: { seconds, threads: shown.map(threadJson) } };
       },
     },
   ];
@@ -174,84 +138,7 @@ export function pmdCommands(context: DpctlContext, threads: ThreadSource): Contr
 function since(thread: ThreadCounters, base: ThreadCounters | undefined): ThreadCounters {
   if (base === undefined) return thread;
   const counted: Partial<Record<(typeof COUNTERS)[number], number>> = {};
-  for (const name of COUNTERS) {
-    const now = thread[name];
-    // A port that is gone, or a thread that crashed, took its counters with it.
-    if (now !== undefined) counted[name] = Math.max(now - (base[name] ?? 0), 0);
-  }
+  // A thread that crashed took its counters with it.
+  for (const name of COUNTERS) counted[name] = Math.max(thread[name] - base[name], 0);
   return { ...thread, ...counted };
-}
-
-const threadJson = (thread: ThreadCounters) => ({ ...thread });
-
-const title = ({ core }: ThreadCounters): string =>
-  core === undefined ? 'main thread:' : `pmd thread numa_id 0 core_id ${core}:`;
-const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
-
-/** Caches that we do not have, and batches that we do not count, are 0 in Open vSwitch's lines. */
-function formatStats(thread: ThreadCounters): string {
-  const { received, passes, hits, probes, missed, lost } = thread;
-  const failed = Math.min(lost, missed);
-  const lines = [
-    `packets received: ${received}`,
-    `packet recirculations: ${Math.max(passes - received, 0)}`,
-    `avg. datapath passes per packet: ${ratio(passes, received).toFixed(2)}`,
-    'phwol hits: 0',
-    'mfex opt hits: 0',
-    'simple match hits: 0',
-    'emc hits: 0',
-    'smc hits: 0',
-    `megaflow hits: ${hits}`,
-    `avg. subtable lookups per megaflow hit: ${ratio(probes, hits).toFixed(2)}`,
-    `miss with success upcall: ${missed - failed}`,
-    `miss with failed upcall: ${failed}`,
-    'avg. packets per output batch: 0.00',
-  ];
-  return `${title(thread)}\n${lines.map((line) => `  ${line}\n`).join('')}`;
-}
-
-/** How long packets of single queues take is not known, hence no usage. Pinned queues leave a thread open to others. */
-function formatQueues(thread: ThreadCounters): string {
-  const { queues = [] } = thread;
-  const lines = queues.map(
-    ({ port, queue }) =>
-      `  port: ${port.padEnd(16)}  queue-id: ${String(queue).padStart(2)} (enabled)   pmd usage: NOT AVAIL\n`,
-  );
-  return `${title(thread)}\n  isolated : false\n${lines.join('')}  overhead: NOT AVAIL\n`;
-}
-
-function formatPerformance(thread: ThreadCounters, seconds: number): string {
-  const { received, sent, passes, hits, probes, missed, lost } = thread;
-  const count = (value: number): string => String(value).padStart(12);
-  const share = (value: number): string => `${(ratio(value, passes) * 100).toFixed(1).padStart(5)} %`;
-  const rate = (value: number): string => `${(ratio(value, seconds) / 1000).toFixed(0)} Kpps`;
-  const failed = Math.min(lost, missed);
-  const rx = [
-    `  Rx packets:         ${count(received)}  (${rate(received)}, 0 cycles/pkt)`,
-    `  Datapath passes:    ${count(passes)}  (${ratio(passes, received).toFixed(2)} passes/pkt)`,
-    ...[
-      'PHWOL hits:       ',
-      'MFEX Opt hits:    ',
-      'Simple Match hits:',
-      'EMC hits:         ',
-      'SMC hits:         ',
-    ].map((cache) => `  - ${cache}${count(0)}  (${share(0)})`),
-    `  - Megaflow hits:    ${count(hits)}  (${share(hits)}, ${ratio(probes, hits).toFixed(2)} subtbl lookups/hit)`,
-    `  - Upcalls:          ${count(missed - failed)}  (${share(missed - failed)}, 0.0 us/upcall)`,
-    `  - Lost upcalls:     ${count(failed)}  (${share(failed)})`,
-  ];
-  const lines = [
-    '',
-    `Time: ${new Date().toISOString().slice(11, 23)}`,
-    `Measurement duration: ${seconds.toFixed(3)} s`,
-    '',
-    title(thread),
-    '',
-    ...(received > 0 ? rx : [`  Rx packets:         ${count(0)}`]),
-    ...(sent === undefined
-      ? []
-      : [`  Tx packets:         ${count(sent)}${sent > 0 ? `  (${rate(sent)})` : ''}`]),
-    '',
-  ];
-  return lines.map((line) => `${line}\n`).join('');
 }

@@ -29,7 +29,7 @@ import { DUMMY_INTERNAL, dummyDatapaths } from './dummy.js';
 import { Log, type Logger } from './log.js';
 import { RunDir } from './run-dir.js';
 
-/** Datapath types, and the providers of those that may have threads. An "internal" port of a user-space datapath is a TAP. */
+/** Datapath types, and their providers. An "internal" port of a user-space datapath is a TAP. */
 function registerDatapaths(
   dpifs: DpifRegistry,
   netdevs: NetdevRegistry,
@@ -55,8 +55,9 @@ function registerDatapaths(
   if (!dummy) return [userspace, provide('dummy', 'dummy')];
   if (!netdevs.has('dummy')) netdevs.register(new DummyProvider());
   netdevs.register(new DummyProvider(DUMMY_INTERNAL));
-  dpifs.register(dummyDatapaths(netdevs, clock, vlanLimit));
-  return [userspace];
+  const inMemory = dummyDatapaths(netdevs, clock, vlanLimit);
+  dpifs.register(inMemory);
+  return [userspace, inMemory];
 }
 
 export interface DaemonInit {
@@ -124,7 +125,7 @@ export class Daemon {
       ...fdbCommands(this.#datapaths),
       ...statusCommands(context, this.#datapaths),
       ...featureCommands(context),
-      ...pmdCommands(context, threadsOf(context, providers)),
+      ...pmdCommands(context, threadsOf(providers)),
       ...coverageCommands(this.#coverage),
       ...vlogCommands(log),
       ...(dummy

@@ -4,14 +4,8 @@
  * the latter is what every listing says.
  */
 
-import {
-  type DpifBackend,
-  type DpifPort,
-  type DpifProvider,
-  isDpifError,
-  type NetdevRegistry,
-} from '@etherloom/core';
-import { createUserspaceProvider } from '@etherloom/dpif-userspace';
+import { type DpifBackend, type DpifPort, isDpifError, type NetdevRegistry } from '@etherloom/core';
+import { createUserspaceProvider, type UserspaceDpifProvider } from '@etherloom/dpif-userspace';
 import type { Clock } from './clock.js';
 
 /** Device type of ports of type "internal", the local port among them. */
@@ -21,7 +15,11 @@ const BRIDGES = 100;
 const MAX_PORT = 65_534;
 
 /** The datapath type "dummy" on `clock`. "system" ports are interfaces of the machine, as in any other datapath. */
-export function dummyDatapaths(netdevs: NetdevRegistry, clock: Clock, vlanLimit: 1 | 2): DpifProvider {
+export function dummyDatapaths(
+  netdevs: NetdevRegistry,
+  clock: Clock,
+  vlanLimit: 1 | 2,
+): UserspaceDpifProvider {
   const provider = createUserspaceProvider({
     type: 'dummy',
     netdevs,
@@ -35,6 +33,8 @@ export function dummyDatapaths(netdevs: NetdevRegistry, clock: Clock, vlanLimit:
     enumerate: async () => (await provider.enumerate?.()) ?? [],
     portOpenType: (portType) => provider.portOpenType?.(portType) ?? portType,
     open: async (name, create) => spelled(await provider.open(name, create)),
+    pmdReports: (name) => provider.pmdReports(name),
+    mainReport: (name) => provider.mainReport(name),
   };
 }
 

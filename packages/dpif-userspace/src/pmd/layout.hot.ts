@@ -38,7 +38,9 @@ export const REPORT_HAND = 25;
 /** Free packet buffers, small and large, when the thread last had nothing to do. */
 export const REPORT_FREE = 27;
 export const REPORT_FREE_LARGE = 28;
-export const REPORT_LENGTH = 32;
+/** The counters PERF_*. */
+export const REPORT_PERF = 32;
+export const REPORT_LENGTH = 48;
 
 // Commands: word 0 is the kind, word 1 the sequence number.
 export const COMMAND_HEAD = 2;

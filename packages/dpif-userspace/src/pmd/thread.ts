@@ -4,10 +4,11 @@ import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { FramePool, PacketArena, toDpifError } from '@etherloom/core';
 import { systemError } from '../native.js';
 import { Output } from '../output.hot.js';
+import { PERF_LENGTH } from '../perf.hot.js';
 import { HAND_LENGTH, Pipeline } from '../pipeline.hot.js';
 import { pmdBinding } from './binding.js';
 import { CommandReader } from './command-reader.js';
-import { REPORT_HAND } from './layout.hot.js';
+import { REPORT_HAND, REPORT_PERF } from './layout.hot.js';
 import { PollLoop } from './loop.hot.js';
 import type { Message, Reply, Request, ThreadInit } from './messages.js';
 import { Replica } from './replica.js';
@@ -47,8 +48,8 @@ function assemble(): Parts {
   const pool = new FramePool(PacketArena.create(init.arena));
   const replica = new Replica(init.limits, init.flows);
   const upcalls = new UpcallWriter(upcallRing, control, pool.arena);
-  const output = new Output(pool);
   const report = new Float64Array(init.report);
+  const output = new Output(pool, report.subarray(REPORT_PERF, REPORT_PERF + PERF_LENGTH));
   const hand = report.subarray(REPORT_HAND, REPORT_HAND + HAND_LENGTH);
   const pipeline = new Pipeline(pool, replica, output, upcalls, portlessDrops, init.vlanLimit, hand);
   const reader = new CommandReader(commands, replies, replica, pipeline, pool, () =>

@@ -108,6 +108,8 @@ export class ThreadPlane implements DataPlane, CrewHost {
     }));
   }
 
+  main(): undefined {}
+
   // --- counters
 
   counters(): Float64Array {

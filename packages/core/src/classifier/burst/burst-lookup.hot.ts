@@ -134,6 +134,8 @@ export class BurstLookup extends BurstMemory {
   /** Of the last {@link run}: packets with a flow, and subtables visited for them. */
   hits = 0;
   probes = 0;
+  /** Those of the hits that the cache knew: a subtable each. */
+  cacheHits = 0;
   readonly #cache = new FlowCache();
   readonly #ports: PortView;
   /** By packet: what the cache says, and the flow. */
@@ -158,6 +160,7 @@ export class BurstLookup extends BurstMemory {
     const { subtables, code, terms } = own;
     this.hits = 0;
     this.probes = 0;
+    this.cacheHits = 0;
     if (code === undefined) {
       this.#search(own, count);
       return this.#group(count);
@@ -221,6 +224,7 @@ export class BurstLookup extends BurstMemory {
     const references = this.#references;
     const { subtables } = own;
     const { positions } = terms;
+    let searched = 0;
     // In loops of their own, so that the misses of the processor's caches overlap: what follows waits for them all.
     for (let i = 0; i < count; i++) references[i] = cache.find(hashes[i]!);
     for (let i = 0; i < count; i++) {
@@ -246,10 +250,12 @@ export class BurstLookup extends BurstMemory {
         const row = findCompact(terms, position, subtable, compact, base);
         if (row < 0) continue;
         this.#found(own, i, position, subtable, row);
+        searched++;
         cache.insert(hashes[i]!, subtable.id, row);
         break;
       }
     }
+    this.cacheHits = this.hits - searched;
     if (cache.wantsMore) cache.grow();
   }
 
