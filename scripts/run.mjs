@@ -11,6 +11,7 @@ const programs = {
   conformance: 'tools/conformance/dist/main.js',
   differential: 'tools/differential/dist/main.js',
   fuzz: 'tools/fuzz/dist/main.js',
+  soak: 'tools/soak/dist/main.js',
 };
 
 await runMain(async () => {

@@ -112,7 +112,7 @@ export class Datapath implements PortHost {
 
   /**
    * Drops of port `portNo`, ENODEV; of PORT_NONE those of packets that a client executed with an in_port that does not
-   * exist.
+   * exist, and those of packets that waited for clients when their port was deleted.
    */
   drops(portNo: number): Record<string, number> {
     return portNo === PORT_NONE ? namedDrops(this.plane.portlessDrops()) : this.ports.drops(portNo);
@@ -136,7 +136,8 @@ export class Datapath implements PortHost {
   }
 
   portRemoved(portNo: number): void {
-    this.plane.lost(this.upcalls.removePort(portNo));
+    const { upcalls, misses } = this.upcalls.removePort(portNo);
+    this.plane.orphaned(upcalls, misses);
   }
 
   changed(name: string): void {

@@ -6,6 +6,7 @@
 import {
   DpifError,
   type DpifOp,
+  DROP_PORT_DELETED,
   DROP_REASON_COUNT,
   type ExecuteOp,
   type FramePool,
@@ -77,8 +78,9 @@ export class InlinePlane implements DataPlane, Runnable {
     };
   }
 
-  lost(count: number): void {
-    this.pipeline.counters[DP_LOST]! += count;
+  orphaned(upcalls: number, misses: number): void {
+    this.pipeline.counters[DP_LOST]! += misses;
+    this.#portlessDrops[DROP_PORT_DELETED]! += upcalls;
   }
 
   async openPort({ portNo, name, ref, affinity }: NewPort): Promise<PortData> {

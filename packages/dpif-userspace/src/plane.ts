@@ -29,14 +29,14 @@ export interface DataPlane {
   start(): Promise<void>;
   /** Counters DP_*: a copy. */
   counters(): Float64Array;
-  /** Drops of packets whose input port does not exist (execute): a copy. */
+  /** Drops of packets whose input port does not exist (execute) or not any more: a copy. */
   portlessDrops(): Float64Array;
   /** What poll-mode threads do, one report each. */
   reports(): readonly PmdReport[];
   /** What the thread of the datapath did with packets; undefined where poll-mode threads have them all. */
   main(): ThreadPerf | undefined;
-  /** Counts upcalls that were lost behind the packets' path. */
-  lost(count: number): void;
+  /** Counts upcalls that waited when their port was deleted, and the misses among them. */
+  orphaned(upcalls: number, misses: number): void;
 
   /** Opens the data half of a port's device. A failure leaves nothing behind. */
   openPort(port: NewPort): Promise<PortData>;

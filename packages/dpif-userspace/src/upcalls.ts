@@ -146,20 +146,22 @@ export class Upcalls implements UpcallSink {
     );
   }
 
-  /** Forgets the queues of a port; returns how many misses were lost with them. */
-  removePort(portNo: number): number {
+  /** Forgets the queues of a port; returns how many upcalls were lost with them, and how many of those are misses. */
+  removePort(portNo: number): { readonly upcalls: number; readonly misses: number } {
     const queues = this.#ports.get(portNo) ?? [];
-    let lost = 0;
+    let upcalls = 0;
+    let misses = 0;
     queues.forEach((queue, i) => {
       this.#pending -= queue.length;
       this.#bytes -= queue.bytes;
-      lost += queue.purge();
+      upcalls += queue.length;
+      misses += queue.purge();
       const handler = this.#handlers[i]!;
       handler.turns = handler.turns.filter((other) => other !== queue);
       this.#byPid.delete(queue.pid);
     });
     this.#ports.delete(portNo);
-    return lost;
+    return { upcalls, misses };
   }
 
   /** The PID of port `portNo` (which exists) that `hash` picks; PORT_NONE stands for the special queues. */

@@ -6,6 +6,7 @@ import {
   NetdevRegistry,
   OFFLOAD_CSUM_PARTIAL,
   OFFLOAD_GSO_TCP4,
+  PORT_NONE,
   type Upcall,
 } from '@etherloom/core';
 import { type DummyNetdev, DummyProvider } from '@etherloom/netdev-dummy';
@@ -176,6 +177,7 @@ describe('what is lost', () => {
     await rig.dpif.portDel(1);
     await rig.dpif.portDel(2);
     expect((await rig.dpif.getDpStats()).lost).toBe(10);
+    expect(await rig.dpif.portGetDrops(PORT_NONE)).toEqual({ port_deleted: 8 });
     expect(await drain()).toEqual([]);
   });
 });

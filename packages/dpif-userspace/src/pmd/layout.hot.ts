@@ -35,7 +35,7 @@ export const REPORT_UPCALLS = 23;
 export const REPORT_COMMANDS = 24;
 /** What the pipeline has in hand (HAND_*): whoever finds the thread dead counts it as lost. */
 export const REPORT_HAND = 25;
-/** Free packet buffers, small and large, when the thread last had nothing to do. */
+/** Free packet buffers, small and large, when the thread last had nothing to do, or a second ago. */
 export const REPORT_FREE = 27;
 export const REPORT_FREE_LARGE = 28;
 /** The counters PERF_*. */

@@ -189,6 +189,7 @@ export class PollLoop {
     if (this.#busy) this.#settle(REPORT_BUSY);
     if (now - this.#chores < CHORES_MS) return;
     this.#chores = now;
+    this.#countFree();
     chores.tick();
   }
 

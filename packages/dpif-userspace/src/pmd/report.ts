@@ -92,7 +92,7 @@ export interface PmdReport extends ThreadPerf {
   readonly upcalls: number;
   /** Commands of the control thread that it executed. */
   readonly commands: number;
-  /** Packet buffers that were free when it last had nothing to do. */
+  /** Packet buffers that were free when it last had nothing to do, or a second ago. */
   readonly freeFrames: number;
   readonly freeLargeFrames: number;
 }

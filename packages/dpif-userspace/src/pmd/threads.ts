@@ -6,6 +6,7 @@
 import {
   DpifError,
   type DpifOp,
+  DROP_PORT_DELETED,
   DROP_REASON_COUNT,
   DROP_THREAD_CRASHED,
   type ExecuteOp,
@@ -125,8 +126,9 @@ export class ThreadPlane implements DataPlane, CrewHost {
     return sum;
   }
 
-  lost(count: number): void {
-    this.#counters[DP_LOST]! += count;
+  orphaned(upcalls: number, misses: number): void {
+    this.#counters[DP_LOST]! += misses;
+    this.#portlessDrops[DROP_PORT_DELETED]! += upcalls;
   }
 
   // --- ports
