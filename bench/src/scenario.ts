@@ -54,8 +54,8 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** 0 when all are 0: there is nothing to compare with. */
+/** 0 when the median is 0: there is nothing to compare with. */
 export function spread(values: readonly number[]): number {
-  const range = Math.max(...values) - Math.min(...values);
-  return range === 0 ? 0 : range / median(values);
+  const middle = Math.abs(median(values));
+  return middle === 0 ? 0 : (Math.max(...values) - Math.min(...values)) / middle;
 }

@@ -1,8 +1,7 @@
 /** The data half of the probe devices, on any thread. */
 
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import type { NetdevQueue, PacketBatch, QueueDescriptor, QueueResources } from '@etherloom/core';
+import { native } from './native.js';
 
 export const BUCKETS = 100_000;
 export const STATE_WORDS = 1;
@@ -14,10 +13,10 @@ export interface ProbeDescriptor extends QueueDescriptor {
   readonly histogram: ArrayBufferLike;
 }
 
-/** The datapath's own clock: `performance.now()` makes garbage, whose collection would be what is measured. */
-function clockOf(): (into: Float64Array) => void {
-  const path = fileURLToPath(new URL('../../../packages/dpif-userspace/native/pmd.node', import.meta.url));
-  return createRequire(import.meta.url)(path).clock;
+/** Counts one packet that came `late` milliseconds after it was due. */
+export function noteLatency(histogram: Int32Array, late: number): void {
+  const bucket = (late * 1000) | 0;
+  histogram[bucket < BUCKETS ? bucket : BUCKETS - 1]! += 1;
 }
 
 export function openQueue(descriptor: QueueDescriptor, { pool }: QueueResources): NetdevQueue {
@@ -32,7 +31,7 @@ class ProbeQueue implements NetdevQueue {
   readonly #pool: QueueResources['pool'];
   readonly #rate: Int32Array;
   readonly #histogram: Int32Array;
-  readonly #clock = clockOf();
+  readonly #clock = native().clock;
   readonly #now = new Float64Array(1);
   #due = 0;
 
@@ -71,8 +70,7 @@ class ProbeQueue implements NetdevQueue {
     this.#clock(this.#now);
     for (let i = 0; i < count; i++) {
       const frame = batch.data[i]!;
-      const late = ((this.#now[0]! - view.getFloat64(frame + TIME_AT)) * 1000) | 0;
-      this.#histogram[late < BUCKETS ? late : BUCKETS - 1]! += 1;
+      noteLatency(this.#histogram, this.#now[0]! - view.getFloat64(frame + TIME_AT));
       this.#pool.release(frame);
     }
     batch.count = 0;

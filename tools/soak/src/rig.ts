@@ -10,7 +10,7 @@ import { randomOf } from './random.js';
 
 export const FRAMES = 4096;
 const LARGE_FRAMES = 32;
-/** How long packets may take to come to rest, and upcalls to be read, in milliseconds. */
+/** How long packets may take to come to rest, and upcalls to be read, on a busy machine: milliseconds. */
 const REST_MS = 20_000;
 
 /** Ports that replay the capture. */
@@ -54,6 +54,8 @@ export interface RigOptions {
   readonly seed: number;
   /** Where TAPs go; none without. */
   readonly netns: Netns | undefined;
+  /** How long packets may take to come to rest, in milliseconds. */
+  readonly patience?: number;
 }
 
 export class Rig {
@@ -193,7 +195,7 @@ export class Rig {
 
   /** Waits until no counter moves any more and all waiting upcalls were read, or the time is up; returns the counters. */
   async rest(done: (counts: Counts) => boolean): Promise<Counts> {
-    const end = performance.now() + REST_MS;
+    const end = performance.now() + (this.#options.patience ?? REST_MS);
     let before = await this.count();
     for (;;) {
       await new Promise((resolve) => setTimeout(resolve, 20));
