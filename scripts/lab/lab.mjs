@@ -5,8 +5,7 @@
  */
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root, UserError } from '../lib/bootstrap.mjs';
@@ -20,9 +19,6 @@ export const DRIVERS = ['tap', 'afxdp', 'afpacket', 'system'];
 const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
 
-const ETHTOOL_STXCSUM = 0x17;
-const ETHTOOL_SFLAGS = 0x26;
-
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function command(file, args) {
@@ -30,22 +26,6 @@ function command(file, args) {
     return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   } catch (error) {
     throw new UserError(`${file} ${args.join(' ')} failed: ${(error.stderr || error.message).trim()}`);
-  }
-}
-
-/**
- * What `ethtool -K DEVICE tx off txvlan off` does, without needing that program: AF_XDP does not see that a checksum or a
- * VLAN tag of a veth peer is still to be put in.
- */
-function leaveNothingToTheDevice(netns, device) {
-  const native = createRequire(import.meta.url)(join(root, 'packages/netdev-afxdp/native/control.node'));
-  const control = native.openControl(`/run/netns/${netns}`);
-  try {
-    for (const set of [ETHTOOL_STXCSUM, ETHTOOL_SFLAGS]) {
-      native.ethtool(control, device, new Uint8Array(Uint32Array.of(set, 0).buffer));
-    }
-  } finally {
-    closeSync(control);
   }
 }
 
@@ -80,7 +60,6 @@ class Host {
     if (driver === 'tap') return `${this.port},type=tap,netns=${this.netns}`;
     const peer = ['peer', 'name', this.port, 'netns', this.netns];
     command('ip', ['-n', home, 'link', 'add', this.port, 'type', 'veth', ...peer]);
-    leaveNothingToTheDevice(this.netns, this.port);
     return `${this.port},type=${driver},netns=${home}`;
   }
 

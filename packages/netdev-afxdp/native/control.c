@@ -9,19 +9,13 @@
  */
 #define _GNU_SOURCE
 #include "common.h"
+#include "program.h"
 
-#include <fcntl.h>
 #include <limits.h>
-#include <linux/bpf.h>
 #include <linux/if.h>
 #include <linux/if_packet.h>
+#include <linux/if_link.h>
 #include <linux/netlink.h>
-#include <sys/syscall.h>
-
-/* Of kernels newer than the oldest headers that we build with. */
-#ifndef BPF_F_XDP_HAS_FRAGS
-#define BPF_F_XDP_HAS_FRAGS (1U << 5)
-#endif
 
 /* ---- Namespaces and sockets ---- */
 
@@ -184,46 +178,15 @@ static napi_value join_all_js(napi_env env, napi_callback_info info) {
 
 /* ---- The XDP program ---- */
 
-static int bpf(enum bpf_cmd command, union bpf_attr *attributes) {
-  return (int)syscall(SYS_bpf, command, attributes, sizeof *attributes);
-}
-
-static uint64_t address(const void *pointer) {
-  return (uint64_t)(uintptr_t)pointer;
-}
-
 struct attachment {
   int ifindex;
   uint32_t flags;
   uint32_t queues;
   int map;
   int link;
+  /* Whether the program puts VLAN tags back. */
+  bool tags;
 };
-
-/*
- * Sends packets of queue q to the socket in slot q of the map; those of queues without a socket go on to the kernel:
- *
- *   return bpf_redirect_map(&map, context->rx_queue_index, XDP_PASS)
- */
-static int load_program(int map, uint32_t flags) {
-  const struct bpf_insn code[] = {
-      {.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = offsetof(struct xdp_md, rx_queue_index)},
-      {.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map},
-      {0},
-      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = XDP_PASS},
-      {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map},
-      {.code = BPF_JMP | BPF_EXIT},
-  };
-  union bpf_attr attributes;
-  memset(&attributes, 0, sizeof attributes);
-  attributes.prog_type = BPF_PROG_TYPE_XDP;
-  attributes.insns = address(code);
-  attributes.insn_cnt = sizeof code / sizeof code[0];
-  attributes.license = address("Apache-2.0");
-  attributes.prog_flags = flags;
-  memcpy(attributes.prog_name, "etherloom", sizeof "etherloom");
-  return bpf(BPF_PROG_LOAD, &attributes);
-}
 
 static struct outcome attach(void *argument) {
   struct attachment *attachment = argument;
@@ -239,18 +202,14 @@ static struct outcome attach(void *argument) {
   if (map < 0) {
     return failed("BPF_MAP_CREATE");
   }
-  /* Only a program that says so gets packets of several buffers (jumbo frames); Linux before 5.18 does not know them. */
-  int program = load_program(map, BPF_F_XDP_HAS_FRAGS);
-  if (program < 0 && errno == EINVAL) {
-    program = load_program(map, 0);
-  }
-  if (program < 0) {
+  struct xdp_program program = best_program(map, attachment->ifindex, (attachment->flags & XDP_FLAGS_DRV_MODE) != 0);
+  if (program.fd < 0) {
     outcome = failed("BPF_PROG_LOAD");
   } else {
     /* A link, so that the program goes when its last descriptor does, also by a crash. It is bound to a namespace's
      * device, which is looked up in that of the calling thread. */
     memset(&attributes, 0, sizeof attributes);
-    attributes.link_create.prog_fd = (uint32_t)program;
+    attributes.link_create.prog_fd = (uint32_t)program.fd;
     attributes.link_create.target_ifindex = (uint32_t)attachment->ifindex;
     attributes.link_create.attach_type = BPF_XDP;
     attributes.link_create.flags = attachment->flags;
@@ -258,21 +217,22 @@ static struct outcome attach(void *argument) {
     if (attachment->link < 0) {
       outcome = failed("BPF_LINK_CREATE");
     }
-    close(program);
+    close(program.fd);
   }
   if (outcome.error != 0) {
     close(map);
   } else {
     attachment->map = map;
+    attachment->tags = program.tags;
   }
   return outcome;
 }
 
 /*
- * attachXdp(control: number, ifindex: number, flags: number, queues: number): { map: number, link: number }
+ * attachXdp(control: number, ifindex: number, flags: number, queues: number): { map: number, link: number, tags: number }
  *
  * Attaches the redirect program with XDP_FLAGS_* `flags`, for the first `queues` receive queues. It is there until both
- * descriptors are closed. Steps: BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_LINK_CREATE, and those of entering the namespace.
+ * descriptors are closed. `tags` is 1 when it puts VLAN tags back that are beside the packet, else 0. Steps: BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_LINK_CREATE, and those of entering the namespace.
  */
 static napi_value attach_xdp_js(napi_env env, napi_callback_info info) {
   napi_value values[4], result;
@@ -289,7 +249,7 @@ static napi_value attach_xdp_js(napi_env env, napi_callback_info info) {
     return throw_outcome(env, outcome);
   }
   if (napi_create_object(env, &result) != napi_ok || !set_int(env, result, "map", attachment.map) ||
-      !set_int(env, result, "link", attachment.link)) {
+      !set_int(env, result, "link", attachment.link) || !set_int(env, result, "tags", attachment.tags)) {
     close(attachment.map);
     close(attachment.link);
     return NULL;

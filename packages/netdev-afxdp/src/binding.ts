@@ -14,13 +14,13 @@ export interface ControlBinding {
   ethtool(control: number, device: string, command: Uint8Array): void;
   /** Makes a device promiscuous while the returned descriptor is open. */
   joinAll(control: number, ifindex: number): number;
-  /** Attaches the redirect program; it stays until both descriptors are closed. */
+  /** Attaches the redirect program; it stays until both descriptors are closed. `tags`: 1 when it puts VLAN tags back. */
   attachXdp(
     control: number,
     ifindex: number,
     flags: number,
     queues: number,
-  ): { readonly map: number; readonly link: number };
+  ): { readonly map: number; readonly link: number; readonly tags: number };
 }
 
 /** An open AF_XDP socket. */

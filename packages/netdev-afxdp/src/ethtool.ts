@@ -3,7 +3,6 @@
 import type { NetdevFeatures } from '@etherloom/core';
 import { type ControlBinding, isSystemError } from './binding.js';
 
-const GTXCSUM = 0x16;
 const GFLAGS = 0x25;
 const GCHANNELS = 0x3c;
 const GLINKSETTINGS = 0x4c;
@@ -54,16 +53,8 @@ export function linkSpeed(native: ControlBinding, control: number, device: strin
   };
 }
 
-export interface TransmitOffloads {
-  /** The stack leaves TCP and UDP checksums to the device. */
-  readonly checksum: boolean;
-  /** The stack leaves the outer VLAN tag to the device. */
-  readonly vlan: boolean;
-}
-
-/** What the stack leaves to a device when it sends there. */
-export function transmitOffloads(native: ControlBinding, control: number, device: string): TransmitOffloads {
-  const checksum = ask(native, control, device, GTXCSUM, 8)?.getUint32(4, true) ?? 0;
+/** Whether the stack leaves the outer VLAN tag to a device when it sends there. */
+export function leavesTags(native: ControlBinding, control: number, device: string): boolean {
   const flags = ask(native, control, device, GFLAGS, 8)?.getUint32(4, true) ?? 0;
-  return { checksum: checksum !== 0, vlan: (flags & FLAG_TXVLAN) !== 0 };
+  return (flags & FLAG_TXVLAN) !== 0;
 }

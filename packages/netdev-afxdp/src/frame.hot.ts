@@ -1,10 +1,10 @@
-/** What both kinds of queues know of frames: how long one may be. Hot: no allocation, no throw. */
+/** What all queues know of frames: where EtherType and tags are, and how long one may be. Hot: no allocation, no throw. */
 
 export const ETH_HEADER = 14;
-const ETHERTYPE_AT = 12;
-const VLAN_TAG = 4;
-const ETHERTYPE_VLAN = 0x8100;
-const ETHERTYPE_QINQ = 0x88a8;
+export const ETHERTYPE_AT = 12;
+export const VLAN_TAG = 4;
+export const ETHERTYPE_VLAN = 0x8100;
+export const ETHERTYPE_QINQ = 0x88a8;
 
 /** Whether the `size` bytes at `frame` exceed `limit`, which VLAN tags do not count for. */
 export function tooBig(view: DataView, frame: number, size: number, limit: number): boolean {

@@ -1,8 +1,8 @@
-/** The other end of a veth pair: whether it leaves work to its device that AF_XDP cannot see undone. */
+/** The other end of a veth pair: whether it leaves VLAN tags to its device, which not every XDP program sees. */
 
 import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { type ControlBinding, isSystemError } from './binding.js';
-import { transmitOffloads } from './ethtool.js';
+import { leavesTags } from './ethtool.js';
 import { type Link, readLink } from './link.js';
 import { attributes, exchange, messageType, NLMSG_HDRLEN, Request } from './rtnetlink.js';
 
@@ -14,10 +14,10 @@ const NETNSA_FD = 3;
 const RTGENMSG_LEN = 4;
 
 /**
- * One sentence with the command to run, when the peer of veth `link` sends packets with unfinished checksums or with
- * VLAN tags beside the packet: an XDP program sees neither. Undefined when all is well, or nothing can be known.
+ * One sentence with the command to run, when the peer of veth `link` sends packets with VLAN tags beside the packet.
+ * Undefined when all is well, or nothing can be known.
  */
-export function offloadWarning(
+export function tagWarning(
   native: ControlBinding,
   control: number,
   link: Link,
@@ -47,11 +47,8 @@ export function offloadWarning(
 function warn(native: ControlBinding, control: number, link: Link, prefix: string): string | undefined {
   try {
     const peer = readLink(native, control, link.peer ?? 0).name;
-    const { checksum, vlan } = transmitOffloads(native, control, peer);
-    if (!checksum && !vlan) return undefined;
-    const what = [checksum ? 'checksums' : '', vlan ? 'VLAN tags' : ''].filter((word) => word !== '');
-    const off = [checksum ? 'tx off' : '', vlan ? 'txvlan off' : ''].filter((word) => word !== '');
-    return `the peer "${peer}" leaves ${what.join(' and ')} to its device, and AF_XDP cannot see them: run "${prefix}ethtool -K ${peer} ${off.join(' ')}"`;
+    if (!leavesTags(native, control, peer)) return undefined;
+    return `the peer "${peer}" leaves VLAN tags to its device, and AF_XDP loses them here: run "${prefix}ethtool -K ${peer} txvlan off", or use type afpacket`;
   } catch (error) {
     // It went away meanwhile.
     if (isSystemError(error)) return undefined;

@@ -6,7 +6,7 @@ import { FramePool, type Netdev, type NetdevConfig, PacketArena } from '@etherlo
 import { hex, type Netns, openFds } from '@etherloom/testkit';
 import { describe, expect, it, type TestContext } from 'vitest';
 import { AfxdpProvider } from '../src/index.js';
-import { assertWhole, frameOf, missing, offloadsOff, Port, withVeths } from './harness.js';
+import { assertWhole, frameOf, missing, Port, tagsInBand, withVeths } from './harness.js';
 
 const provider = new AfxdpProvider();
 const reason = await missing('afxdp');
@@ -358,15 +358,15 @@ describe('an interface that', () => {
   );
 
   it(
-    'has a peer that leaves checksums undone is told of, with the command that helps',
+    'has a peer that leaves VLAN tags to it is told of where they are lost, with the command that helps',
     onVeths(1, async (netns) => {
       await withVeths(0, async (host) => {
         await netns.ip('link', 'set', 'p0', 'netns', host.name);
-        await withDevices(netns, ['v0'], {}, async (device) => {
+        await withDevices(netns, ['v0'], { mode: 'generic' }, async (device) => {
           expect((await device?.getStatus?.())?.warning).toMatch(
-            new RegExp(`checksums.*run "ip netns exec ${host.name} ethtool -K p0 tx off txvlan off"`),
+            new RegExp(`VLAN tags.*run "ip netns exec ${host.name} ethtool -K p0 txvlan off"`),
           );
-          offloadsOff(host, 'p0');
+          tagsInBand(host, 'p0');
           expect(await device?.getStatus?.()).not.toHaveProperty('warning');
         });
       });

@@ -100,17 +100,14 @@ export function assertWhole(pool: FramePool): void {
   );
 }
 
-const SET_TX_CHECKSUM = 0x17;
 const SET_FLAGS = 0x26;
 
-/** What `ethtool -K DEVICE tx off txvlan off` does. */
-export function offloadsOff(netns: Netns, device: string): void {
+/** What `ethtool -K DEVICE txvlan off` does. */
+export function tagsInBand(netns: Netns, device: string): void {
   const native = controlBinding();
   const control = native.openControl(netns.path);
   try {
-    for (const command of [SET_TX_CHECKSUM, SET_FLAGS]) {
-      native.ethtool(control, device, new Uint8Array(Uint32Array.of(command, 0).buffer));
-    }
+    native.ethtool(control, device, new Uint8Array(Uint32Array.of(SET_FLAGS, 0).buffer));
   } finally {
     closeSync(control);
   }

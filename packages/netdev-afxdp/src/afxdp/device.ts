@@ -10,6 +10,10 @@ import {
   type NetdevCapabilities,
   type NetdevConfig,
   type NetdevStats,
+  OFFLOAD_CSUM_PARTIAL,
+  OFFLOAD_GSO_ECN,
+  OFFLOAD_GSO_TCP4,
+  OFFLOAD_GSO_TCP6,
 } from '@etherloom/core';
 import {
   type ControlBinding,
@@ -19,11 +23,11 @@ import {
   type XskBinding,
   xskBinding,
 } from '../binding.js';
-import { type AfxdpMode, type AfxdpOptions, checkName, parseAfxdpOptions } from '../config.js';
+import { type AfxdpOptions, checkName, parseAfxdpOptions } from '../config.js';
 import { receiveQueues } from '../ethtool.js';
 import { kernelError, type Link } from '../link.js';
 import { findLink, KernelNetdev, type OpenedDevice, openControl, type Refusal } from '../netdev.js';
-import { offloadWarning } from '../peer.js';
+import { tagWarning } from '../peer.js';
 import { STATE_SOCKETS, STATE_ZEROCOPY } from '../state.hot.js';
 import {
   XDP_RX_DROPPED,
@@ -39,17 +43,30 @@ const QUEUE_MODULE = new URL('../../dist/afxdp/queue.js', import.meta.url).href;
 
 /** XDP_FLAGS_* of linux/if_link.h: who runs the program. */
 const FLAGS = { native: 1 << 2, generic: 1 << 1 } as const;
-type Attach = keyof typeof FLAGS;
+export type Attach = keyof typeof FLAGS;
+
+/** What may be left undone on received packets: nothing by a wire, checksums by a veth peer, more by a kernel that merges. */
+const MERGED = OFFLOAD_CSUM_PARTIAL | OFFLOAD_GSO_TCP4 | OFFLOAD_GSO_TCP6 | OFFLOAD_GSO_ECN;
 
 interface Program {
   readonly attach: Attach;
+  /** Whether it puts VLAN tags back that are beside the packet. */
+  readonly tags: boolean;
   readonly map: number;
   readonly link: number;
   readonly refused: readonly Refusal[];
 }
 
-/** Opens device `name` for users of provider `type`, and attaches the XDP program. On failure nothing is left behind. */
-export async function openAfxdp(name: string, config: NetdevConfig, type = 'afxdp'): Promise<Netdev> {
+/**
+ * Opens device `name` for users of provider `type`, and attaches the XDP program. `auto` is what mode=auto tries, best first.
+ * On failure nothing is left behind.
+ */
+export async function openAfxdp(
+  name: string,
+  config: NetdevConfig,
+  type = 'afxdp',
+  auto: readonly Attach[] = ['native', 'generic'],
+): Promise<Netdev> {
   checkName(name);
   const options = parseAfxdpOptions(name, config);
   const native = controlBinding();
@@ -58,7 +75,7 @@ export async function openAfxdp(name: string, config: NetdevConfig, type = 'afxd
   try {
     const link = findLink(native, control, name, options.netns);
     const queues = checkQueues(native, control, link, options.queues);
-    program = attachProgram(native, control, link, options);
+    program = attachProgram(native, control, link, options, auto);
     return new AfxdpNetdev({ native, name, type, control, link, options }, program, queues);
   } catch (error) {
     if (program !== undefined) detach(program);
@@ -78,12 +95,23 @@ function checkQueues(native: ControlBinding, control: number, link: Link, wanted
 }
 
 /** Attaches the program in the best mode that the options allow. */
-function attachProgram(native: ControlBinding, control: number, link: Link, options: AfxdpOptions): Program {
+function attachProgram(
+  native: ControlBinding,
+  control: number,
+  link: Link,
+  options: AfxdpOptions,
+  auto: readonly Attach[],
+): Program {
   const refused: Refusal[] = [];
-  for (const attach of attachModes(options.mode)) {
+  const only: Attach = options.mode === 'generic' ? 'generic' : 'native';
+  for (const attach of options.mode === 'auto' ? auto : [only]) {
     try {
-      const { map, link: held } = native.attachXdp(control, link.ifindex, FLAGS[attach], options.queues);
-      return { attach, map, link: held, refused };
+      const {
+        map,
+        link: held,
+        tags,
+      } = native.attachXdp(control, link.ifindex, FLAGS[attach], options.queues);
+      return { attach, map, link: held, tags: tags === 1, refused };
     } catch (error) {
       if (!isSystemError(error)) throw error;
       const fatal = explain(error, link);
@@ -94,11 +122,6 @@ function attachProgram(native: ControlBinding, control: number, link: Link, opti
   const reasons = refused.map((refusal) => `${refusal.mode}: ${refusal.reason}`).join('; ');
   const advice = options.mode === 'auto' ? 'use type afpacket' : 'give mode=auto or mode=generic';
   throw new DpifError('EOPNOTSUPP', `"${link.name}" cannot run an XDP program (${reasons}): ${advice}`);
-}
-
-function attachModes(mode: AfxdpMode): readonly Attach[] {
-  if (mode === 'auto') return ['native', 'generic'];
-  return [mode === 'generic' ? 'generic' : 'native'];
 }
 
 function detach(program: Program): void {
@@ -165,6 +188,7 @@ class AfxdpNetdev extends KernelNetdev {
   readonly #program: Program;
   /** Receive queues that the device uses. */
   readonly #deviceQueues: number;
+  readonly #rxOffloads: number;
   readonly #state: Int32Array;
   readonly #retired: readonly SharedArrayBuffer[];
 
@@ -174,6 +198,8 @@ class AfxdpNetdev extends KernelNetdev {
     this.#options = opened.options;
     this.#program = program;
     this.#deviceQueues = deviceQueues;
+    const fromPeer = opened.link.kind === 'veth' ? OFFLOAD_CSUM_PARTIAL : 0;
+    this.#rxOffloads = program.attach === 'generic' ? MERGED : fromPeer;
     this.#state = new Int32Array(this.sharedState);
     this.#retired = this.counters.map(
       () => new SharedArrayBuffer(XDP_STATISTICS * Float64Array.BYTES_PER_ELEMENT),
@@ -188,7 +214,7 @@ class AfxdpNetdev extends KernelNetdev {
       txQueues: queues,
       maxFrame: MAX_PACKET,
       txOffloads: 0,
-      rxOffloads: 0,
+      rxOffloads: this.#rxOffloads,
       mode: this.#state[STATE_ZEROCOPY] === -1 ? 'zerocopy' : this.#program.attach,
       refused: [...this.#zerocopyRefused(), ...this.#program.refused],
     };
@@ -221,7 +247,7 @@ class AfxdpNetdev extends KernelNetdev {
     if (this.#deviceQueues > queues) {
       status.queues = `${queues} of the ${this.#deviceQueues} receive queues of the device are served; what comes in on the others goes to this host: give queues=${this.#deviceQueues}, or run "ethtool -L ${link.name} combined ${queues}"`;
     }
-    const warning = offloadWarning(this.native, this.control, link, this.netns);
+    const warning = this.#program.tags ? undefined : tagWarning(this.native, this.control, link, this.netns);
     if (warning !== undefined) status.warning = warning;
     return status;
   }
@@ -255,6 +281,7 @@ class AfxdpNetdev extends KernelNetdev {
       ifindex: this.ifindex,
       map: this.#program.map,
       binds: this.#binds(),
+      unfinished: this.#rxOffloads !== 0,
       state: this.sharedState,
       retired,
     };

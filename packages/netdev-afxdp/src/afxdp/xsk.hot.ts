@@ -27,6 +27,8 @@ import {
   DROP_TX_TOO_BIG,
   FRAME_HEADROOM,
   MAX_PACKET,
+  MAX_SUPER_PACKET,
+  OFFLOAD_GSO,
   QUEUE_RX_BYTES,
   QUEUE_RX_PACKETS,
   QUEUE_TX_BYTES,
@@ -36,6 +38,7 @@ import {
 import type { XskBinding, XskSocket } from '../binding.js';
 import { ETH_HEADER, tooBig } from '../frame.hot.js';
 import { STATE_CLOSED, STATE_DOWN, STATE_MTU, STATE_SOCKETS } from '../state.hot.js';
+import { markUnfinished } from './unfinished.hot.js';
 
 /** Entries of the rings: receive, transmit, fill, completion. The kernel wants powers of two. */
 export const RX_SIZE = 2048;
@@ -94,6 +97,8 @@ export interface XskDescriptor extends QueueDescriptor {
   readonly map: number;
   /** Ways to bind that may be tried, best first: `zerocopy`, `copy`. */
   readonly binds: readonly ('zerocopy' | 'copy')[];
+  /** Whether packets may come with work left on them, which the kernel does not tell of. */
+  readonly unfinished: boolean;
   /** STATE_* words. */
   readonly state: SharedArrayBuffer;
   /** {@link XDP_STATISTICS} doubles: what sockets of this queue had counted when they were closed. */
@@ -114,6 +119,7 @@ export class XskQueue implements NetdevQueue {
   readonly #retired: Float64Array;
   /** Whether packets may consist of several descriptors. */
   readonly #multiBuffer: boolean;
+  readonly #unfinished: boolean;
 
   /** The rings, as 32-bit words: addresses fit the lower of their two, and the upper is 0 for good. */
   readonly #ring: Int32Array;
@@ -180,6 +186,7 @@ export class XskQueue implements NetdevQueue {
     this.#socketWord = STATE_SOCKETS + descriptor.index;
     this.#retired = new Float64Array(descriptor.retired);
     this.#multiBuffer = multiBuffer;
+    this.#unfinished = descriptor.unfinished;
     this.#ring = new Int32Array(socket.rings);
     this.#rxProducer = layout[RX + PRODUCER]!;
     this.#rxConsumer = layout[RX + CONSUMER]!;
@@ -307,6 +314,7 @@ export class XskQueue implements NetdevQueue {
     this.#received = at;
     let bytes = 0;
     for (let i = before; i < batch.count; i++) bytes += batch.length[i]!;
+    if (this.#unfinished) this.#markUnfinished(batch, before);
     counters[QUEUE_RX_PACKETS]! += batch.count - before;
     counters[QUEUE_RX_BYTES]! += bytes;
     // When half of our frames came back with packets since the last burst, the kernel may soon lack some.
@@ -315,6 +323,18 @@ export class XskQueue implements NetdevQueue {
     Atomics.store(ring, this.#rxConsumer, at);
     const tight = waiting >= this.#held || waiting === RX_SIZE;
     if (tight || ++this.#unaccounted > ACCOUNT_BURSTS) this.#account();
+  }
+
+  #markUnfinished(batch: PacketBatch, first: number): void {
+    const mtu = this.#state[STATE_MTU]!;
+    for (let i = first; i < batch.count; i++) markUnfinished(this.#view, batch, i, mtu);
+  }
+
+  /** Whether the last packet of the batch is a super-packet, of which alone {@link MAX_PACKET} is not the limit. */
+  #isSuper(batch: PacketBatch): boolean {
+    const last = batch.count - 1;
+    if (this.#unfinished) this.#markUnfinished(batch, last);
+    return (batch.offload[last]! & OFFLOAD_GSO) !== 0;
   }
 
   /** Appends a piece to the packet that is being gathered; with its last piece the packet goes up. */
@@ -328,13 +348,14 @@ export class XskQueue implements NetdevQueue {
     const total = at + length;
     const target = this.#gathered;
     this.#gatheredLength = total;
-    if (target >= 0 && total <= MAX_PACKET) this.#bytes.copyWithin(target + at, frame, frame + length);
+    if (target >= 0 && total <= MAX_SUPER_PACKET) this.#bytes.copyWithin(target + at, frame, frame + length);
     if (more) return;
     this.#gathering = false;
     this.#gathered = -1;
-    if (target >= 0 && total <= MAX_PACKET) {
+    if (target >= 0 && total <= MAX_SUPER_PACKET) {
       batch.push(target, total);
-      return;
+      if (total <= MAX_PACKET || this.#isSuper(batch)) return;
+      batch.count--;
     }
     this.#drops[target < 0 ? DROP_NO_FRAME : DROP_RX_OVERSIZE]!++;
     if (target >= 0) this.#pool.release(target);
