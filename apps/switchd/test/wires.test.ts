@@ -3,7 +3,7 @@
  * one switch. TCP between any two of them, behind any tags. ETHERLOOM_LONG=1 makes the transfers long.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requirePrivileges } from '@etherloom/testkit';
@@ -85,4 +85,58 @@ describe('TCP over IPv4 and IPv6 between hosts of every driver, both ways', () =
     }
     await everyoneToEveryone(wires.hosts.slice(0, drivers.length), wires.hosts.slice(drivers.length));
   });
+});
+
+describe('how devices are run', () => {
+  it('is in "show", in the JSON of it, and in the log: modes, refusals, and what to do', async (context) => {
+    needs(context);
+    await wires.add('tap', 'afxdp,mode=native', 'afxdp,mode=generic', 'afpacket');
+    const [tap, native, generic, packet] = wires.hosts.map(({ port }) => port) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    await bench.running('--datapath', BRIDGE, ...wires.ports());
+    const { stdout } = await bench.etherloom('show', '--json');
+    const [{ ports }] = JSON.parse(stdout).datapaths;
+    const of = (name: string) => ports.find((port: { name: string }) => port.name === name);
+    expect(of(tap)).not.toHaveProperty('status');
+    expect(of(tap).offloads.tx).toContain('tso4');
+    expect(of(native).status).toEqual({ mode: 'native' });
+    const warning = `the peer "eth0" leaves VLAN tags to its device, and AF_XDP loses them here: run "ip netns exec ${wires.hosts[2]?.netns.name} ethtool -K eth0 txvlan off", or use type afpacket`;
+    expect(of(generic).status).toEqual({ mode: 'generic', warning });
+    expect(of(packet)).toMatchObject({
+      status: { mode: 'packet socket' },
+      offloads: { rx: expect.arrayContaining(['uso']) },
+    });
+    expect((await bench.etherloom('show')).stdout).toContain(
+      `: ${generic} (afxdp: mode=generic, netns=${wires.home.name})\n    mode: generic\n    warning: ${warning}\n`,
+    );
+    const port = await bench.etherloom('add-if', BRIDGE, `${generic}x,type=tap`);
+    expect(port.code).toBe(0);
+    const logged = (): Record<string, unknown>[] =>
+      readFileSync(join(bench.runDir, 'switchd.log'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    const added = () =>
+      logged()
+        .filter(({ msg }) => msg === 'port added')
+        .map(({ port: name, mode, refused }) => [name, mode, refused]);
+    await expect.poll(added).toEqual(
+      expect.arrayContaining([
+        [`${generic}x`, undefined, undefined],
+        [native, 'native', undefined],
+        [packet, 'packet socket', undefined],
+      ]),
+    );
+    expect(logged()).toContainEqual(expect.objectContaining({ level: 40, port: generic, msg: warning }));
+    // The mode is asked for here, so that nothing was refused: what is not asked for, is.
+    await bench.etherloom('del-if', BRIDGE, native);
+    await bench.etherloom('add-if', BRIDGE, `${native},type=system,netns=${wires.home.name}`);
+    await expect
+      .poll(added)
+      .toContainEqual([native, 'native', expect.stringMatching(/^zerocopy: the driver/)]);
+  }, 60_000);
 });

@@ -318,6 +318,7 @@ describe('formatDatapath', () => {
           name: 'p',
           type: 'system',
           config: { a: 'b' },
+          status: { mode: 'native', refused: 'zerocopy: no driver has it' },
           offloads: { rx: [], tx: ['csum', 'tso4'] },
           drops: {},
           stats: { rxPackets: 1, rxBytes: 1_288_490 },
@@ -331,6 +332,8 @@ describe('formatDatapath', () => {
         '  masks: hit:6 total:2 hit/pkt:1.50\n' +
         '  cache: hit:1 hit-rate:25.00%\n' +
         '  port 7: p\n' +
+        '    mode: native\n' +
+        '    refused: zerocopy: no driver has it\n' +
         '    RX packets:1 errors:? dropped:? overruns:? frame:?\n' +
         '    TX packets:? errors:? dropped:? aborted:? carrier:?\n' +
         '    collisions:?\n' +

@@ -251,6 +251,13 @@ class TapNetdev implements Netdev {
     return this.#link().ifindex;
   }
 
+  /** What the kernel refused of the offloads, and why. */
+  async getStatus(): Promise<Readonly<Record<string, string>>> {
+    const { refused = [] } = this.capabilities;
+    if (refused.length === 0) return {};
+    return { refused: refused.map(({ mode, reason }) => `${mode}: ${reason}`).join('; ') };
+  }
+
   queueDescriptor(index: number): TapQueueDescriptor {
     const fd = this.#fds[index];
     const counters = this.#counters[index];

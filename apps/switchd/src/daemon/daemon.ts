@@ -101,6 +101,7 @@ export class Daemon {
     this.#log = log.logger;
     this.#datapaths = new Datapaths({
       dpifs,
+      netdevs,
       log: this.#log,
       learning,
       clock: clock.now,

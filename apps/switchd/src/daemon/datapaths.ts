@@ -1,14 +1,16 @@
 /** The datapaths of a daemon, each with a learning switch on it unless it is to have no client. */
 
 import { datapathNames } from '@etherloom/cli';
-import { type Dpif, DpifError, type DpifRegistry, parseName } from '@etherloom/core';
+import { type Dpif, DpifError, type DpifRegistry, type NetdevRegistry, parseName } from '@etherloom/core';
 import type { DatapathConfig } from '../config/schema.js';
 import { LearningSwitch } from '../learning/learning-switch.js';
 import type { LearningOptions } from '../learning/planner.js';
+import { DeviceLog } from './device-log.js';
 import type { Logger } from './log.js';
 
 interface Running {
   readonly dpif: Dpif;
+  readonly devices: DeviceLog;
   /** Absent on a datapath without a client. */
   readonly learning: LearningSwitch | undefined;
 }
@@ -17,6 +19,7 @@ type Client = DatapathConfig['client'];
 
 export interface DatapathsInit {
   readonly dpifs: DpifRegistry;
+  readonly netdevs: NetdevRegistry;
   readonly log: Logger;
   readonly learning: LearningOptions;
   /** Monotonic milliseconds. */
@@ -27,6 +30,7 @@ export interface DatapathsInit {
 
 export class Datapaths {
   readonly #dpifs: DpifRegistry;
+  readonly #netdevs: NetdevRegistry;
   readonly #log: Logger;
   readonly #learning: LearningOptions;
   readonly #clock: () => number;
@@ -37,8 +41,9 @@ export class Datapaths {
   readonly #held = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor({ dpifs, log, learning, clock, defaultClient }: DatapathsInit) {
+  constructor({ dpifs, netdevs, log, learning, clock, defaultClient }: DatapathsInit) {
     this.#dpifs = dpifs;
+    this.#netdevs = netdevs;
     this.#log = log;
     this.#learning = learning;
     this.#clock = clock;
@@ -121,6 +126,7 @@ export class Datapaths {
   close(): Promise<void> {
     return this.#exclusive(async () => {
       for (const running of [...this.#running.values()]) {
+        await running.devices.stop();
         await running.learning?.stop();
         this.#running.delete(running.dpif.name);
         await this.#remove(running.dpif);
@@ -134,10 +140,17 @@ export class Datapaths {
   }
 
   async #start(dpif: Dpif, client: Client): Promise<void> {
-    if (client === 'none') {
-      this.#running.set(dpif.name, { dpif, learning: undefined });
-      return;
+    const devices = await this.#follow(dpif);
+    try {
+      const learning = client === 'none' ? undefined : await this.#startLearning(dpif);
+      this.#running.set(dpif.name, { dpif, devices, learning });
+    } catch (error) {
+      await devices.stop();
+      throw error;
     }
+  }
+
+  async #startLearning(dpif: Dpif): Promise<LearningSwitch> {
     const learning = new LearningSwitch({
       dpif,
       log: this.#log,
@@ -145,12 +158,18 @@ export class Datapaths {
       clock: this.#clock,
     });
     await learning.start();
-    this.#running.set(dpif.name, { dpif, learning });
     this.#log.info({ datapath: dpif.name }, 'learning switch started');
+    return learning;
   }
 
-  async #stop({ dpif, learning }: Running): Promise<void> {
+  async #follow({ name, type }: Dpif): Promise<DeviceLog> {
+    const dpif = await this.#dpifs.open(parseName(name).name, type);
+    return new DeviceLog({ dpif, dpifs: this.#dpifs, netdevs: this.#netdevs, log: this.#log });
+  }
+
+  async #stop({ dpif, devices, learning }: Running): Promise<void> {
     this.#running.delete(dpif.name);
+    await devices.stop();
     await learning?.stop();
     await dpif.close();
     this.#log.info({ datapath: dpif.name }, 'datapath is gone');

@@ -4,6 +4,7 @@ import {
   type Dpif,
   type DpifPort,
   isDpifError,
+  type Netdev,
   type NetdevCapabilities,
   type NetdevStats,
   offloadNames,
@@ -18,6 +19,8 @@ export type PortView = {
   readonly name: string;
   readonly type: string;
   readonly config: { readonly [option: string]: string };
+  /** How the device is run, as it says itself: its mode, what was refused and why, what to do. Absent: nothing to tell. */
+  readonly status?: { readonly [name: string]: string };
   /** Work on packets that the device leaves to us, and takes from us, by name; absent for one without. */
   readonly offloads?: { readonly rx: readonly string[]; readonly tx: readonly string[] };
   /** Packets not delivered, by code of the drop reason; only reasons that occurred. */
@@ -111,10 +114,11 @@ async function viewDevice(
   context: DpctlContext,
   dpif: Dpif,
   port: DpifPort,
-): Promise<Pick<PortView, 'config' | 'offloads' | 'stats'>> {
+): Promise<Pick<PortView, 'config' | 'status' | 'offloads' | 'stats'>> {
   try {
     return await withDevice(context, dpif, port, async (netdev) => ({
       config: { ...(await netdev.getConfig()) },
+      ...(await statusOf(netdev)),
       ...offloadsOf(netdev.capabilities),
       stats: present(await netdev.getStats()),
     }));
@@ -123,6 +127,11 @@ async function viewDevice(
     if (!isDpifError(error)) throw error;
     return { config: {}, stats: {} };
   }
+}
+
+async function statusOf(netdev: Netdev): Promise<Pick<PortView, 'status'>> {
+  const status = { ...(await netdev.getStatus?.()) };
+  return Object.keys(status).length === 0 ? {} : { status };
 }
 
 function offloadsOf(capabilities: NetdevCapabilities): Pick<PortView, 'offloads'> {
@@ -159,15 +168,17 @@ export function formatDatapath(view: DatapathView, statistics: boolean): string 
   }
   for (const port of view.ports) {
     lines.push(`  port ${port.number}: ${port.name}${formatType(port)}`);
+    // Not in Open vSwitch's layout, and so only for devices that have something to say.
+    lines.push(...Object.entries(port.status ?? {}).map(([name, text]) => `    ${name}: ${text}`));
     if (!statistics) continue;
     lines.push(...formatStats(port.stats));
-    // Not in Open vSwitch's layout, and so only for devices that have some.
-    if (port.offloads !== undefined) {
-      const { rx, tx } = port.offloads;
-      lines.push(`    offloads: RX ${rx.join(',') || 'none'}  TX ${tx.join(',') || 'none'}`);
-    }
+    if (port.offloads !== undefined) lines.push(`    ${formatOffloads(port.offloads)}`);
   }
   return lines.map((line) => `${line}\n`).join('');
+}
+
+export function formatOffloads({ rx, tx }: NonNullable<PortView['offloads']>): string {
+  return `offloads: RX ${rx.join(',') || 'none'}  TX ${tx.join(',') || 'none'}`;
 }
 
 function formatType({ type, config }: PortView): string {

@@ -3,7 +3,7 @@
 import { styleText } from 'node:util';
 import { DROP_REASONS } from '@etherloom/core';
 import Table from 'cli-table3';
-import { type DatapathView, formatDatapath, type PortView } from '../dpctl/show.js';
+import { type DatapathView, formatDatapath, formatOffloads, type PortView } from '../dpctl/show.js';
 import { type FdbEntry, formatFdb } from '../fdb.js';
 import type { Screen } from './session.js';
 
@@ -34,7 +34,9 @@ const total = (counters: { readonly [code: string]: number }): number =>
 
 export function renderShow(views: readonly DatapathView[], statistics: boolean, screen: Screen): string {
   return views
-    .map((view) => (screen.terminal ? datapathTable(view, screen) : datapathText(view, statistics)))
+    .map((view) =>
+      screen.terminal ? datapathTable(view, statistics, screen) : datapathText(view, statistics),
+    )
     .join(screen.terminal ? '\n' : '');
 }
 
@@ -49,7 +51,7 @@ function datapathText(view: DatapathView, statistics: boolean): string {
   return head + ports.join('');
 }
 
-function datapathTable(view: DatapathView, screen: Screen): string {
+function datapathTable(view: DatapathView, statistics: boolean, screen: Screen): string {
   const { hit, missed, lost } = view.lookups;
   const lines = [
     bold(screen, view.name),
@@ -72,7 +74,17 @@ function datapathTable(view: DatapathView, screen: Screen): string {
     port.stats.txBytes ?? '?',
     total(port.drops) === 0 ? 0 : styled(screen, 'red', String(total(port.drops))),
   ]);
-  return `${lines.join('\n')}\n${table(screen, head, rows, [0, 4, 5, 6, 7, 8])}${dropLines(view.ports, screen)}`;
+  return `${lines.join('\n')}\n${table(screen, head, rows, [0, 4, 5, 6, 7, 8])}${statusLines(view.ports, statistics)}${dropLines(view.ports, screen)}`;
+}
+
+/** What the devices say of themselves, and with statistics the work that is left to them and to us. */
+function statusLines(ports: readonly PortView[], statistics: boolean): string {
+  return ports
+    .flatMap(({ name, status = {}, offloads }) => [
+      ...Object.entries(status).map(([what, text]) => `  ${name}: ${what}: ${text}\n`),
+      ...(statistics && offloads !== undefined ? [`  ${name}: ${formatOffloads(offloads)}\n`] : []),
+    ])
+    .join('');
 }
 
 function dropLines(ports: readonly PortView[], screen: Screen): string {

@@ -113,6 +113,10 @@ class RemoteNetdev implements Netdev {
     return this.#call(methods.netdevGetIfindex, undefined);
   }
 
+  getStatus(): Promise<Readonly<Record<string, string>>> {
+    return this.#call(methods.netdevGetStatus, undefined);
+  }
+
   queueDescriptor(_index: number): QueueDescriptor {
     throw noQueues(this.name);
   }

@@ -193,3 +193,5 @@ export const netdevGetFeatures = ofDevice('get-features', NOTHING, NETDEV_FEATUR
 export const netdevGetFlags = ofDevice('get-flags', NOTHING, NETDEV_FLAGS);
 export const netdevSetFlags = ofDevice('set-flags', SOME_NETDEV_FLAGS, NOTHING);
 export const netdevGetIfindex = ofDevice('get-ifindex', NOTHING, NUMBER);
+/** Nothing for a device that has nothing to tell. */
+export const netdevGetStatus = ofDevice('get-status', NOTHING, OPTIONS);

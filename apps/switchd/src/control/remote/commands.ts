@@ -211,6 +211,7 @@ export function remoteCommands(context: DpctlContext, keeper: DatapathKeeper): C
     ofDevice(methods.netdevGetFlags, (netdev) => netdev.getFlags()),
     ofDevice(methods.netdevSetFlags, (netdev, flags) => netdev.setFlags(flags)),
     ofDevice(methods.netdevGetIfindex, (netdev) => netdev.getIfindex()),
+    ofDevice(methods.netdevGetStatus, async (netdev) => ({ ...(await netdev.getStatus?.()) })),
   ];
 }
 
