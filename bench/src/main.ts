@@ -9,12 +9,13 @@ import type { Options, Row, Scenario } from './scenario.js';
 import { codec } from './scenarios/codec.js';
 import { flows } from './scenarios/flows.js';
 import { forward } from './scenarios/forward.js';
+import { io } from './scenarios/io.js';
 import { latency } from './scenarios/latency.js';
 import { masks } from './scenarios/masks.js';
 import { rewrite } from './scenarios/rewrite.js';
 import { table } from './table.js';
 
-const SCENARIOS: readonly Scenario[] = [forward, masks, rewrite, flows, latency, codec];
+const SCENARIOS: readonly Scenario[] = [forward, masks, rewrite, flows, latency, codec, io];
 
 /** Where figures are published. */
 const PAGES = fileURLToPath(new URL('../../docs/performance/', import.meta.url));

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Ends what a start.sh started in DIR: the processes whose ids are in its *.pid.
+#
+#   stop.sh DIR
+set -u
+for file in "$1"/*.pid; do
+  [ -s "$file" ] || continue
+  pid=$(cat "$file")
+  # A measurement may have left it stopped.
+  kill -CONT "$pid" 2>/dev/null
+  kill "$pid" 2>/dev/null || continue
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.3
+  done
+  kill -KILL "$pid" 2>/dev/null
+done
+exit 0

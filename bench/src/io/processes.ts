@@ -1,0 +1,47 @@
+/** The processes of a contestant: stopped while others are measured, since some poll without rest. */
+
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { threadTime } from '../replay/processor-time.js';
+
+const STOP = fileURLToPath(new URL('../../peers/stop.sh', import.meta.url));
+
+function pids(folder: string): number[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.pid'))
+    .map((name) => Number(readFileSync(join(folder, name), 'utf8')))
+    .filter((pid) => pid > 0);
+}
+
+/** The processes whose ids are in `folder`, in files `*.pid`. */
+export class Processes {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  freeze(): void {
+    for (const pid of pids(this.#folder)) process.kill(pid, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    for (const pid of pids(this.#folder)) process.kill(pid, 'SIGCONT');
+  }
+
+  /** Nanoseconds of processor time that all their threads have had. */
+  time(): number {
+    let total = 0;
+    for (const pid of pids(this.#folder)) {
+      for (const tid of readdirSync(`/proc/${pid}/task`)) total += threadTime(pid, Number(tid));
+    }
+    return total;
+  }
+
+  /** Ends them; returns when they are gone. */
+  stop(): void {
+    spawnSync(STOP, [this.#folder], { stdio: 'ignore' });
+  }
+}
