@@ -81,6 +81,8 @@ async function measure(
     if (!lane.contestant.ours) continue;
     const theirs = [...figures].filter(([{ contestant }]) => !contestant.ours);
     trial.metrics.forEach(({ metric, unit, lowerIsBetter }, i) => {
+      const ofPeers = (value: (found: readonly number[]) => number): Record<string, number> =>
+        Object.fromEntries(theirs.map(([peer, found]) => [peer.contestant.name, value(found[i]!)]));
       const better = (one: number, other: number): number => (lowerIsBetter ? other / one : one / other);
       rows.push({
         scenario,
@@ -89,13 +91,9 @@ async function measure(
         unit,
         ours: median(mine[i]!),
         spread: spread(mine[i]!),
-        peers: Object.fromEntries(theirs.map(([peer, found]) => [peer.contestant.name, median(found[i]!)])),
-        ratio: Object.fromEntries(
-          theirs.map(([peer, found]) => [
-            peer.contestant.name,
-            median(mine[i]!.map((figure, round) => better(figure, found[i]![round]!))),
-          ]),
-        ),
+        peers: ofPeers(median),
+        peerSpreads: ofPeers(spread),
+        ratio: ofPeers((found) => median(mine[i]!.map((figure, round) => better(figure, found[round]!)))),
       });
     });
   }

@@ -26,10 +26,9 @@ export const SINK_ADDRESS = SINK.address;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function namespace(made: Netns[]): Promise<Netns> {
+/** A namespace in which nothing but what is measured is on the wires. */
+export async function namespace(): Promise<Netns> {
   const netns = await Netns.create();
-  made.push(netns);
-  // Nothing but what is measured shall be on the wires.
   await netns.run('sh', ['-c', 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6']);
   await netns.run('sh', ['-c', 'echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range']);
   return netns;
@@ -59,7 +58,7 @@ export class Lane {
     const made: Netns[] = [];
     mkdirSync(folder, { recursive: true });
     try {
-      for (let i = 0; i < 3; i++) await namespace(made);
+      for (let i = 0; i < 3; i++) made.push(await namespace());
       const lane = new Lane(contestant, made, folder);
       const ends = [
         [lane.source, SOURCE, SINK],

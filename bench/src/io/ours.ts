@@ -47,5 +47,5 @@ function ours(kind: Contestant['kind'], type: string, threads: number): Contesta
   };
 }
 
-export const oursAfxdp = [ours('veth', 'afxdp', 1), ours('veth', 'afxdp', 0)] as const;
-export const oursTap = [ours('tap', 'tap', 1), ours('tap', 'tap', 0)] as const;
+export const afxdp = { thread: ours('veth', 'afxdp', 1), inline: ours('veth', 'afxdp', 0) };
+export const tap = { thread: ours('tap', 'tap', 1), inline: ours('tap', 'tap', 0) };

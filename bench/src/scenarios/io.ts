@@ -4,22 +4,33 @@
  */
 
 import { contest } from '../io/contest.js';
-import { oursAfxdp, oursTap } from '../io/ours.js';
+import { idle } from '../io/idle.js';
+import { afxdp, tap } from '../io/ours.js';
 import { frames, ping, requests, stream } from '../io/trials.js';
 import { cAfxdp, cTap, linuxBridge, ovsAfxdp, ovsTap } from '../peers/switches.js';
 import type { Options, Row, Scenario } from '../scenario.js';
 
 async function run(options: Options): Promise<Row[]> {
   if (process.getuid?.() !== 0) throw new Error('devices and network namespaces take root');
-  const trials = options.quick ? [frames(10_000), ping] : [frames(1), frames(10_000), stream, ping, requests];
+  if (options.quick) {
+    const trials = [frames(10_000), ping];
+    return [
+      ...(await contest('io', 'AF_XDP', [afxdp.thread, cAfxdp], trials, options)),
+      ...(await contest('io', 'TAP', [tap.thread, cTap], trials, options)),
+    ];
+  }
+  const trials = [frames(1), frames(10_000), stream, ping, requests];
+  const ours = { afxdp: [afxdp.thread, afxdp.inline], tap: [tap.thread, tap.inline] };
   return [
-    ...(await contest('io', 'AF_XDP', [...oursAfxdp, cAfxdp, ovsAfxdp, linuxBridge], trials, options)),
-    ...(await contest('io', 'TAP', [...oursTap, cTap, ovsTap, linuxBridge], trials, options)),
+    ...(await contest('io', 'AF_XDP', [...ours.afxdp, cAfxdp, ovsAfxdp, linuxBridge], trials, options)),
+    ...(await contest('io', 'TAP', [...ours.tap, cTap, ovsTap, linuxBridge], trials, options)),
+    ...(await idle('io', 'AF_XDP', [...ours.afxdp, ovsAfxdp], options)),
+    ...(await idle('io', 'TAP', [...ours.tap, ovsTap], options)),
   ];
 }
 
 export const io: Scenario = {
   name: 'io',
-  about: 'the daemon between veth pairs (AF_XDP) and between TAPs: 64-byte frames, TCP, ping',
+  about: 'the daemon between veth pairs (AF_XDP) and between TAPs: 64-byte frames, TCP, ping, at rest',
   run,
 };
