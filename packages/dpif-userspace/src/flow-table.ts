@@ -20,7 +20,7 @@ import {
   type PortView,
   type TupleSearch,
 } from '@etherloom/core';
-import { type FlowSupport, flowToKey, flowToMask, KEY_WORDS } from '@etherloom/odp-codec';
+import { KEY_WORDS, RowForms } from '@etherloom/odp-codec';
 import type { ActionRules } from './action-rules.js';
 import { ActionTable } from './action-table.js';
 import { type FlowMask, FlowReader } from './flow-reader.js';
@@ -49,7 +49,7 @@ export class FlowTable implements FlowView {
   programOf: Int32Array;
   /** Puts that found the table full, of flows or of masks. */
   refused = 0;
-  readonly #support: FlowSupport;
+  readonly #forms: RowForms;
   readonly #reader: FlowReader;
   readonly #replicas: FlowReplicas | undefined;
   readonly #key = new Int32Array(KEY_WORDS);
@@ -61,7 +61,7 @@ export class FlowTable implements FlowView {
 
   /** Keys may have up to `vlanLimit` tags, 1 or 2. */
   constructor(options: ClassifierOptions, rules: ActionRules, vlanLimit: number, replicas?: FlowReplicas) {
-    this.#support = { vlanLimit };
+    this.#forms = new RowForms({ vlanLimit });
     this.#reader = new FlowReader(vlanLimit);
     this.#replicas = replicas;
     this.actions = new ActionTable(rules);
@@ -131,8 +131,8 @@ export class FlowTable implements FlowView {
     const key = this.keyOf(flow);
     const mask = this.classifier.maskOf(flow);
     return {
-      key: this.#originals.get(flow)?.slice() ?? flowToKey(key, 0, this.#support, mask),
-      mask: flowToMask(key, mask, 0, 0, this.#support),
+      key: this.#originals.get(flow)?.slice() ?? this.#forms.key(key, 0, mask),
+      mask: this.#forms.mask(key, mask),
       actions: this.actionsOf(flow).slice(),
       stats: this.#stats(flow),
     };

@@ -18,7 +18,7 @@ import {
   type Upcall,
   type UpcallType,
 } from '@etherloom/core';
-import { type FlowSupport, flowToKey, W_IN_PORT, W_PACKET_TYPE } from '@etherloom/odp-codec';
+import { RowForms, W_IN_PORT, W_PACKET_TYPE } from '@etherloom/odp-codec';
 import { flowHash } from './flow-hash.js';
 import type { UpcallSink } from './pipeline.hot.js';
 import { type OffloadedPacket, type PacketMemory, packetsOf, sizeOf } from './upcall-packets.js';
@@ -44,7 +44,7 @@ interface Handler {
 export class Upcalls implements UpcallSink {
   readonly #memory: PacketMemory;
   readonly #limits: UpcallLimits;
-  readonly #support: FlowSupport;
+  readonly #forms: RowForms;
   /** The opener that receives upcalls. */
   #owner: object | undefined;
   #handlers: Handler[] = [];
@@ -58,7 +58,7 @@ export class Upcalls implements UpcallSink {
 
   /** Keys have up to `vlanLimit` tags, 1 or 2. */
   constructor(memory: PacketMemory, limits: UpcallLimits, vlanLimit: number) {
-    this.#support = { vlanLimit };
+    this.#forms = new RowForms({ vlanLimit });
     this.#memory = memory;
     this.#limits = limits;
     this.#handlers = [this.#newHandler(0)];
@@ -305,7 +305,7 @@ export class Upcalls implements UpcallSink {
       const upcall: Upcall = {
         type,
         packet: one,
-        key: flowToKey(keys, base, this.#support),
+        key: this.#forms.key(keys, base),
         pid,
         ...(userdata !== undefined && { userdata: userdata.slice() }),
         ...(actions !== undefined && { actions: actions.slice() }),

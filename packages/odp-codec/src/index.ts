@@ -10,12 +10,13 @@ export { appendFlowKey, type FlowSupport, flowToKey, flowToMask } from './flow/f
 export { type KeyForm, KeyForms } from './flow/key-forms.js';
 export { keyToFlow, MAX_VLANS, maskToFlow } from './flow/key-to-flow.js';
 export { copyMetadata, flowToMetadataKey, metadataFromKey } from './flow/metadata.js';
+export { RowForms } from './flow/row-forms.js';
 export * from './key/attributes.js';
 export { formatFlowKey, formatKeyAttr } from './key/format.js';
 export { decodeKey, encodeKey } from './key/model.js';
 export { parseFlowKey, parseFlowKeyExact, parseKeyAttrAt } from './key/parse.js';
 export { KEY_ATTRIBUTES, type KeyModel, keyTable } from './key/schema.js';
-export * from './netlink.js';
+export { NLA_HEADER, NLA_MAX_PAYLOAD, NLA_TYPE_MASK, NlReader, NlWriter, nlAlign } from './netlink.js';
 export type { FlagNames, Masked } from './text/flags.js';
 export { type Flow, formatFlow, formatFlowStats, parseFlowLine } from './text/flow-line.js';
 export * from './text/options.js';
