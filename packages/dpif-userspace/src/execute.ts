@@ -1,14 +1,7 @@
 /** Packets that clients send through the datapath (dpif_execute). Control path: one packet at a time, copied in. */
 
 import { DpifError, type ExecuteOp, extractFrame, LAYER_WORDS, PacketBatch } from '@etherloom/core';
-import {
-  copyMetadata,
-  KEY_WORDS,
-  KeyForms,
-  keyToFlow,
-  metadataFromKey,
-  W_PACKET_TYPE,
-} from '@etherloom/odp-codec';
+import { KEY_WORDS, KeyForms, keyToFlow, metadataFromKey, W_PACKET_TYPE } from '@etherloom/odp-codec';
 import type { ActionTable } from './action-table.js';
 import type { InlinePlane } from './inline.js';
 
@@ -33,7 +26,7 @@ export class ClientMetadata {
     const { key } = this;
     // Keys of upcalls come back with their packets.
     const form = this.#forms.read(metadata);
-    if (form !== undefined) copyMetadata(form.row, key);
+    if (form !== undefined) key.set(form.row);
     else {
       key[W_PACKET_TYPE] = 0;
       metadataFromKey(metadata, key);

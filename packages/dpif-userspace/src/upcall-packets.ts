@@ -36,10 +36,9 @@ export function sizeOf({
   return [packets, length + (packets - 1) * Math.max(gsoHeader, 0)];
 }
 
-/** The packets for the client, in order. A super-packet whose metadata contradict it stays one. */
+/** The packets for the client, in order, of one with offloads. A super-packet whose metadata contradict it stays one. */
 export function packetsOf(memory: PacketMemory, packet: OffloadedPacket): Uint8Array[] {
   const { data, length, cut, offload, csumStart, csumOffset } = packet;
-  if (offload === 0) return [memory.bytes.slice(data, data + length - cut)];
   if ((offload & OFFLOAD_GSO) !== 0) {
     const segments = segmentsOf(memory, packet);
     if (segments.length > 0) return segments;

@@ -298,25 +298,33 @@ export class Upcalls implements UpcallSink {
     userdata?: Uint8Array,
     actions?: Uint8Array,
   ): number {
-    const [packets, bytes] = sizeOf(packet);
-    if (!queue.hasRoom(packets, bytes) || !this.#hasShare(queue, bytes)) return DROP_UPCALL_FULL;
     const { pid } = queue;
-    for (const one of packetsOf(this.#memory, packet)) {
-      const upcall: Upcall = {
-        type,
-        packet: one,
-        key: this.#forms.key(keys, base),
-        pid,
-        ...(userdata !== undefined && { userdata: userdata.slice() }),
-        ...(actions !== undefined && { actions: actions.slice() }),
-      };
-      this.#bytes += queue.push(upcall);
-      this.#pending++;
+    // Almost all: one packet of a miss.
+    if (packet.offload === 0) {
+      if (!this.#takes(queue, 1, packet.length)) return DROP_UPCALL_FULL;
+      const { data, length, cut } = packet;
+      const bytes = this.#memory.bytes.slice(data, data + length - cut);
+      this.#push(queue, upcallOf(type, bytes, this.#forms.key(keys, base), pid, userdata, actions));
+    } else {
+      const [packets, bytes] = sizeOf(packet);
+      if (!this.#takes(queue, packets, bytes)) return DROP_UPCALL_FULL;
+      for (const one of packetsOf(this.#memory, packet)) {
+        this.#push(queue, upcallOf(type, one, this.#forms.key(keys, base), pid, userdata, actions));
+      }
     }
     if (queue.listed) return ACCEPTED;
     queue.listed = true;
     this.#handlers[handler]!.turns.push(queue);
     return ACCEPTED;
+  }
+
+  #takes(queue: UpcallQueue, packets: number, bytes: number): boolean {
+    return queue.hasRoom(packets, bytes) && this.#hasShare(queue, bytes);
+  }
+
+  #push(queue: UpcallQueue, upcall: Upcall): void {
+    this.#bytes += queue.push(upcall);
+    this.#pending++;
   }
 
   /** Whether `bytes` more are within the limit for all queues, or in an equal share of it. An empty queue takes a packet. */
@@ -357,4 +365,24 @@ export class Upcalls implements UpcallSink {
 
 function dismiss(handler: Handler): void {
   for (const waiter of handler.waiters.splice(0)) waiter.resolve([]);
+}
+
+/** Copies what it is given but packet and key, which are the client's already. */
+function upcallOf(
+  type: UpcallType,
+  packet: Uint8Array,
+  key: Uint8Array,
+  pid: number,
+  userdata: Uint8Array | undefined,
+  actions: Uint8Array | undefined,
+): Upcall {
+  if (userdata === undefined && actions === undefined) return { type, packet, key, pid };
+  return {
+    type,
+    packet,
+    key,
+    pid,
+    ...(userdata !== undefined && { userdata: userdata.slice() }),
+    ...(actions !== undefined && { actions: actions.slice() }),
+  };
 }

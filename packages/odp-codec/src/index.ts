@@ -9,7 +9,7 @@ export type { Fitness, FitnessResult } from './flow/fitness.js';
 export { appendFlowKey, type FlowSupport, flowToKey, flowToMask } from './flow/flow-to-key.js';
 export { type KeyForm, KeyForms } from './flow/key-forms.js';
 export { keyToFlow, MAX_VLANS, maskToFlow } from './flow/key-to-flow.js';
-export { copyMetadata, flowToMetadataKey, metadataFromKey } from './flow/metadata.js';
+export { flowToMetadataKey, metadataFromKey } from './flow/metadata.js';
 export { RowForms } from './flow/row-forms.js';
 export * from './key/attributes.js';
 export { formatFlowKey, formatKeyAttr } from './key/format.js';

@@ -69,12 +69,6 @@ const RUNS = [
   [W_TUN_ID, KEY_WORDS],
 ] as const;
 
-/** Copies the metadata words of the row `from`, and its packet type, to the row `to`. */
-export function copyMetadata(from: Int32Array, to: Int32Array): void {
-  for (const [start, end] of RUNS) for (let word = start; word < end; word++) to[word] = from[word]!;
-  to[W_PACKET_TYPE] = from[W_PACKET_TYPE]!;
-}
-
 /**
  * Overwrites the metadata words of the row at `base` with those of `key`; what the key does not have becomes zero, a
  * missing in_port "none". The packet type is Ethernet if the key has eth(), else what eth_type says, else it stays.

@@ -33,8 +33,12 @@ export class MaskFinder {
   find(type: number): Span | undefined {
     const fresh = type < 32 && (this.#asked & (1 << type)) === 0;
     this.#asked |= 1 << type;
-    if (this.#inStep && fresh && this.#reader.next() && this.#reader.type === type) {
-      return { bytes: this.#run.bytes, at: this.#reader.offset, length: this.#reader.length };
+    if (this.#inStep && fresh) {
+      // All that there was has been asked for, so this one is not there: keys say TCP flags that few masks match.
+      if (!this.#reader.next()) return undefined;
+      if (this.#reader.type === type) {
+        return { bytes: this.#run.bytes, at: this.#reader.offset, length: this.#reader.length };
+      }
     }
     this.#inStep = false;
     return findAttribute(this.#run, type);
