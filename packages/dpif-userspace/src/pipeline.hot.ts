@@ -368,7 +368,7 @@ export class Pipeline implements ExecuteHost {
     const { plain } = program;
     if (plain !== undefined && isPlain(plain, this.#pool, batch, shape, first, end)) {
       this.#next = end;
-      changePlain(program.code, plain, view, batch, shape, first, end);
+      changePlain(plain, view, batch, shape, first, end);
       this.#fanOut(plain.ports, batch, first, end);
       return;
     }

@@ -21,8 +21,8 @@ import * as change from './change.hot.js';
 import { compileSet } from './compile-set.js';
 import * as op from './execute.hot.js';
 import { MAX_ACTION_NESTING } from './nesting.hot.js';
-import { MAX_PLAIN_TAGS, type PlainProgram } from './plain.hot.js';
 import type { ActionProgram } from './program.js';
+import { outputsFrom, plainOf } from './shortcuts.js';
 
 /** Bit of add_mpls: the entry goes in front of the network header, not of the whole packet. */
 const MPLS_L3 = 1;
@@ -62,45 +62,6 @@ export function compileActions(actions: Uint8Array, { steps = false }: CompileOp
     changesMetadata: out.changesMetadata,
     needsResolved: out.needsResolved,
   };
-}
-
-/** The ports of a program that has outputs only from `pc` on. */
-function outputsFrom(code: readonly number[], start: number): Int32Array | undefined {
-  const ports: number[] = [];
-  for (let pc = start; (code[pc]! & op.OP_MASK) !== op.OP_END; pc += 2) {
-    if ((code[pc]! & op.OP_MASK) !== op.OP_OUTPUT) return undefined;
-    ports.push(code[pc + 1]!);
-  }
-  return Int32Array.from(ports);
-}
-
-/** Words of the instructions that plain lists may have. */
-const PLAIN_WORDS = new Map([
-  [change.OP_SET_ETH, 7],
-  [change.OP_SET_IPV4, 7],
-  [change.OP_SET_TCP, 3],
-  [change.OP_SET_UDP, 3],
-  [change.OP_PUSH_VLAN, 2],
-  [change.OP_POP_VLAN, 1],
-]);
-
-/** What is plain about a program that changes packets, if all of it is. */
-function plainOf(code: readonly number[]): PlainProgram | undefined {
-  let end = 0;
-  let tags = 0;
-  let ipv4 = false;
-  for (;;) {
-    const operation = code[end]! & op.OP_MASK;
-    const words = PLAIN_WORDS.get(operation);
-    if (words === undefined) break;
-    if (operation === change.OP_PUSH_VLAN) tags++;
-    if (operation === change.OP_SET_IPV4) ipv4 = true;
-    end += words;
-  }
-  const ports = outputsFrom(code, end);
-  return end === 0 || ports === undefined || tags > MAX_PLAIN_TAGS
-    ? undefined
-    : { end, ports, room: tags * VLAN_TAG, ipv4 };
 }
 
 function compileList(out: ProgramBuilder, bytes: Uint8Array, depth: number): void {

@@ -3,12 +3,19 @@
  * frames it hands out: reference counts are plain loads and stores.
  */
 
-import { FRAME_HEADROOM, type PacketArena, SMALL_FRAME_ROOM, SMALL_FRAME_SHIFT } from './arena.js';
+import {
+  FRAME_HEADROOM,
+  type PacketArena,
+  SMALL_FRAME_ROOM,
+  SMALL_FRAME_SHIFT,
+  SMALL_FRAME_SIZE,
+} from './arena.js';
 
 // V8 folds a module's own constants into the code, imported ones not.
 const HEADROOM = FRAME_HEADROOM;
 const SMALL_ROOM = SMALL_FRAME_ROOM;
 const SMALL_SHIFT = SMALL_FRAME_SHIFT;
+const IN_FRAME = SMALL_FRAME_SIZE - 1;
 
 export class FramePool {
   readonly arena: PacketArena;
@@ -84,6 +91,22 @@ export class FramePool {
   /** Whether more than one owner would see a change to the frame that holds `offset`. */
   isShared(offset: number): boolean {
     return this.#refs[this.arena.frameIndex(offset)]! > 1;
+  }
+
+  /**
+   * Whether the frames of `offsets[first, end)` are small ones that nobody else would see change, with `room` bytes in
+   * front of each offset.
+   */
+  areOwn(offsets: Int32Array, first: number, end: number, room: number): boolean {
+    const refs = this.#refs;
+    const base = this.#smallBase;
+    const large = this.#largeBase;
+    for (let i = first; i < end; i++) {
+      const offset = offsets[i]!;
+      if (offset >= large || ((offset - base) & IN_FRAME) < room) return false;
+      if (refs[(offset - base) >> SMALL_SHIFT] !== 1) return false;
+    }
+    return true;
   }
 
   /** One owner less; the last one returns the frame to the pool. */
