@@ -16,8 +16,6 @@ import { CommandWriter } from './command-writer.js';
 import {
   ASLEEP,
   COMMAND_RING,
-  REPLY_RING,
-  REPLY_STATUS_WORDS,
   REPORT_LENGTH,
   UPCALL_RING,
   WOKEN,
@@ -29,13 +27,13 @@ import {
 } from './layout.hot.js';
 import type { Message, Reply, Request, ThreadInit } from './messages.js';
 import type { Pending } from './pending.js';
+import { Progress } from './progress.js';
 import { ringBytes, SharedRing } from './ring.hot.js';
 
 /** The thread's module, as built: from the sources too, since threads cannot load TypeScript. */
 const MODULE = new URL('../../dist/pmd/thread.js', import.meta.url);
 /** How long a thread may take to end before it is terminated, in milliseconds. */
 const STOP_MS = 2000;
-const EIO = 5;
 
 /** What a thread and those that take its place have in common: other threads hold on to it. */
 export interface ThreadSlot {
@@ -62,16 +60,6 @@ export interface PmdThreadOptions {
   died(thread: PmdThread, error: DpifError): void;
 }
 
-interface Expected {
-  readonly pending: Pending;
-  readonly flow: number;
-}
-
-interface Waiter {
-  readonly sequence: number;
-  readonly resolve: () => void;
-}
-
 /** Threads that run: a process that exits must wake them, or it would wait for their sleeps to end. */
 const running = new Set<PmdThread>();
 let exitHooked = false;
@@ -91,21 +79,12 @@ export class PmdThread {
   readonly #native: PmdBinding;
   readonly #words: Int32Array;
   readonly #ring: SharedRing;
-  readonly #replies: SharedRing;
+  readonly #progress: Progress;
   readonly #flows = new FlowCounters(0);
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #unwatch: () => void;
   readonly #exited: Promise<void>;
-  readonly #double = new Float64Array(1);
-  readonly #half = new Int32Array(this.#double.buffer);
-  /** Number of the last command sent, of the last one that the thread is done with, and of those whose waiters know. */
-  #sent = 0;
-  #done = 0;
-  #told = 0;
-  #waiters: Waiter[] = [];
-  #progress: (() => void)[] = [];
-  readonly #expected: Expected[] = [];
   readonly #requests = new Map<
     number,
     { readonly resolve: () => void; readonly reject: (error: DpifError) => void }
@@ -136,6 +115,8 @@ export class PmdThread {
     const shared = (bytes: number): SharedArrayBuffer => new SharedArrayBuffer(bytes);
     const { port1, port2 } = new MessageChannel();
     const doubles = (count: number): SharedArrayBuffer => shared(count * Float64Array.BYTES_PER_ELEMENT);
+    this.#words = new Int32Array(slot.control);
+    this.#progress = new Progress(this.#words);
     const init: ThreadInit = {
       title: options.title,
       cpu: options.cpu,
@@ -145,7 +126,7 @@ export class PmdThread {
       control: slot.control,
       report: doubles(REPORT_LENGTH),
       commands: shared(ringBytes(COMMAND_RING)),
-      replies: shared(ringBytes(REPLY_RING)),
+      replies: this.#progress.memory,
       upcalls: shared(ringBytes(UPCALL_RING)),
       // All at once, so that it never moves: the system gives the memory when it is first touched.
       flows: shared(FlowCounters.bytes(options.limits.maxFlows)),
@@ -154,12 +135,10 @@ export class PmdThread {
       doorbell: slot.doorbell,
       port: port2,
     };
-    this.#words = new Int32Array(init.control);
     for (const word of [WORD_SLEEPING, WORD_DONE, WORD_STOP]) Atomics.store(this.#words, word, 0);
     this.#words[WORD_LISTENING] = options.listening ? 1 : 0;
     this.#ring = new SharedRing(init.commands);
     this.commands = new CommandWriter(this.#ring);
-    this.#replies = new SharedRing(init.replies);
     this.upcalls = new SharedRing(init.upcalls);
     this.report = new Float64Array(init.report);
     this.portlessDrops = new Float64Array(init.portlessDrops);
@@ -180,7 +159,7 @@ export class PmdThread {
       });
     });
     this.#unwatch = watchWord(this.#words, WORD_BELL, () => {
-      this.#catchUp();
+      this.#progress.catchUp();
       options.bell(this);
     });
     running.add(this);
@@ -194,9 +173,7 @@ export class PmdThread {
 
   /** Number of the last command that the thread is done with. */
   get done(): number {
-    // Numbers grow beyond the 32 bits of the word.
-    this.#done += (Atomics.load(this.#words, WORD_DONE) - (this.#done | 0)) | 0;
-    return this.#done;
+    return this.#progress.done;
   }
 
   /** Whether `flow` is in the thread's copy of the table. */
@@ -227,13 +204,12 @@ export class PmdThread {
 
   /** Notes that command number `sequence` goes to the thread; returns how the ring spells the number. */
   send(sequence: number): number {
-    this.#sent = sequence;
-    return sequence | 0;
+    return this.#progress.send(sequence);
   }
 
   /** The thread will reply to the command just sent; `flow` is -1 when that is an execute. */
   expect(pending: Pending, flow: number): void {
-    this.#expected.push({ pending, flow });
+    this.#progress.expect(pending, flow);
   }
 
   /** Lets the thread see what was sent. */
@@ -251,20 +227,16 @@ export class PmdThread {
   /** Resolves when the thread is done with all that was sent so far, and its replies have been read; also when it died. */
   reached(): Promise<void> {
     this.publish();
-    this.#catchUp();
-    if (!this.alive || this.#done >= this.#sent) return Promise.resolve();
-    return this.#held(
-      new Promise((resolve) => {
-        this.#waiters.push({ sequence: this.#sent, resolve });
-      }),
-    );
+    this.#progress.catchUp();
+    if (!this.alive || this.#progress.complete) return Promise.resolve();
+    return this.#held(this.#progress.reached());
   }
 
   /** Resolves when the thread got on with its commands, or died. */
   progress(): Promise<void> {
     this.publish();
     if (!this.alive) return Promise.resolve();
-    return this.#held(new Promise((resolve) => this.#progress.push(resolve)));
+    return this.#held(this.#progress.step());
   }
 
   listen(enabled: boolean): void {
@@ -306,49 +278,6 @@ export class PmdThread {
     if (!this.alive) return;
     Atomics.store(this.#words, WORD_STOP, 1);
     this.#native.ring(this.slot.doorbell);
-  }
-
-  /** Reads replies and wakes those who wait for what is done. */
-  #catchUp(): void {
-    const { done } = this;
-    // The thread publishes replies before it says that it is done.
-    this.#readReplies();
-    if (done === this.#told) return;
-    this.#told = done;
-    if (this.#waiters.length > 0) {
-      const reached = this.#waiters.filter(({ sequence }) => sequence <= done);
-      this.#waiters = this.#waiters.filter(({ sequence }) => sequence > done);
-      for (const { resolve } of reached) resolve();
-    }
-    for (const resolve of this.#progress.splice(0)) resolve();
-  }
-
-  #readReplies(): void {
-    const ring = this.#replies;
-    let read = 0;
-    for (let at = ring.peek(); at >= 0; at = ring.peek()) {
-      const { pending } = this.#expected[read++]!;
-      if (ring.length(at) === REPLY_STATUS_WORDS) pending.addStatus(ring.words[at]!);
-      else {
-        pending.addStats({
-          packets: this.#readDouble(at),
-          bytes: this.#readDouble(at + 2),
-          used: this.#readDouble(at + 4),
-          tcpFlags: ring.words[at + 6]!,
-        });
-      }
-      ring.skip();
-    }
-    if (read === 0) return;
-    this.#expected.splice(0, read);
-    ring.release();
-  }
-
-  #readDouble(at: number): number {
-    const { words } = this.#replies;
-    this.#half[0] = words[at]!;
-    this.#half[1] = words[at + 1]!;
-    return this.#double[0]!;
   }
 
   #answer(id: number): Promise<void> {
@@ -399,17 +328,11 @@ export class PmdThread {
     running.delete(this);
     this.#unwatch();
     this.#port.close();
-    this.#catchUp();
-    // What it did not say any more is in the statistics, as far as it came.
-    for (const { pending, flow } of this.#expected.splice(0)) {
-      if (flow < 0) pending.addStatus(EIO);
-      else pending.addStats(this.flowStats(flow));
-    }
+    this.#progress.abandon((flow) => this.flowStats(flow));
     const requests = [...this.#requests.values()];
     this.#requests.clear();
     for (const { reject } of requests) reject(this.#death());
     if (!this.#stopping) this.#options.died(this, this.#death());
-    for (const { resolve } of this.#waiters.splice(0)) resolve();
-    for (const resolve of this.#progress.splice(0)) resolve();
+    this.#progress.wakeAll();
   }
 }
