@@ -4,7 +4,8 @@ import Table from 'cli-table3';
 import type { Row } from './scenario.js';
 
 /** Three digits that count, or the whole part of large ones. */
-export const figure = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+export const figure = (value: number): string =>
+  Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
 export function table(rows: readonly Row[]): string {
   const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers ?? {})))];

@@ -57,12 +57,17 @@ export function chart(scenario: string, rows: readonly Row[]): string {
   );
 }
 
-/** Rows that share a panel: the same unit, and the same metric and series when they lie on an axis. */
+/**
+ * Rows that share a panel: the same metric and series on an axis; without one the same metric when it has several points,
+ * else the same unit.
+ */
 function groups(rows: readonly Row[]): Row[][] {
   const found = new Map<string, Row[]>();
   for (const row of rows) {
     const { unit, metric, axis } = row;
-    const key = JSON.stringify(axis === undefined ? [unit] : [unit, metric, axis.label, axis.series]);
+    const alone = rows.filter((other) => other.metric === metric && other.unit === unit).length === 1;
+    const place = axis === undefined ? [] : [axis.label, axis.series];
+    const key = JSON.stringify([unit, axis === undefined && alone ? '' : metric, ...place]);
     found.set(key, [...(found.get(key) ?? []), row]);
   }
   return [...found.values()];
@@ -137,7 +142,9 @@ function marks(rows: readonly Row[], names: readonly string[]): Panel {
   const xs: Scale = scaleOf(extent(all.flat()), NAMES, WIDTH - VALUES);
   const end = TOP + rows.length * STEP;
   const body = [
-    heading(`${unit}, ${better(unit)}`),
+    heading(
+      differ(rows, 'metric') ? `${unit}, ${better(unit)}` : `${rows[0]!.metric} (${unit}, ${better(unit)})`,
+    ),
     ...xs.ticks.map(
       (value) =>
         line('grid', xs.at(value), TOP - 6, xs.at(value), end) +
@@ -155,14 +162,13 @@ function marks(rows: readonly Row[], names: readonly string[]): Panel {
   return { height: end + BOTTOM - 16, body: body.join('\n') };
 }
 
+const differ = (rows: readonly Row[], what: 'point' | 'metric'): boolean =>
+  new Set(rows.map((row) => row[what])).size > 1;
+
 /** What tells a row from the others of its panel, as far as it fits. */
 function nameOf({ point, metric }: Row, rows: readonly Row[]): string {
-  const differ = (of: (row: Row) => string): boolean => new Set(rows.map(of)).size > 1;
-  const parts = [
-    ...(differ((row) => row.point) ? [point] : []),
-    ...(differ((row) => row.metric) ? [metric] : []),
-  ];
-  const name = parts.length === 0 ? metric : parts.join(', ');
+  const parts = [...(differ(rows, 'point') ? [point] : []), ...(differ(rows, 'metric') ? [metric] : [])];
+  const name = parts.length === 0 ? point : parts.join(', ');
   const most = Math.floor((NAMES - 20) / 6.2);
   return name.length <= most ? name : `…${name.slice(1 - most)}`;
 }

@@ -216,7 +216,7 @@ export const codec: Scenario = {
   name: 'codec',
   about: 'keys between bytes, rows, models and text; extraction of frames; parsing of dump-flows',
   async run({ quick, peers }: Options): Promise<Row[]> {
-    const plan: Plan = quick ? { rounds: 3, time: 50e6 } : { rounds: 7, time: 300e6 };
+    const plan: Plan = quick ? { rounds: 2, time: 50e6 } : { rounds: 7, time: 300e6 };
     return [...(await keys(plan)), ...(await extraction(plan)), dump(plan, quick ? 0.3 : 1, peers)];
   },
 };
