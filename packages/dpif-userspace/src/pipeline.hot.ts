@@ -174,15 +174,15 @@ export class Pipeline implements ExecuteHost {
     this.#next = 0;
     hand[PORT] = port.portNo;
     const { taps, watch } = this.#output;
-    watch.begin();
+    const timed = watch.begin();
     const count = queue.rxBurst(batch);
     if (count === 0) {
-      watch.running = false;
+      if (timed) watch.cancel();
       return 0;
     }
     hand[PACKETS] = count;
     this.busy = true;
-    if (watch.running) watch.lap(RECEIVE);
+    if (timed) watch.lap(RECEIVE);
     for (let i = 0; i < taps.length; i++) taps[i]!.see(SEEN_IN, port.portNo, batch, count);
     const burst = this.#burst;
     const groups = burst.run(port.portNo);
@@ -190,9 +190,9 @@ export class Pipeline implements ExecuteHost {
     this.counters[DP_CACHE_HIT]! += burst.cacheHits;
     this.#drops = port.drops;
     this.#countGroups(groups);
-    if (watch.running) watch.lap(LOOKUP);
+    if (timed) watch.lap(LOOKUP);
     this.#executeGroups(groups);
-    if (watch.running) watch.lap(EXECUTE);
+    if (timed) watch.lap(EXECUTE);
     this.#output.flush();
     watch.end(count);
     this.busy = false;
