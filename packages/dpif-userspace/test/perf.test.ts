@@ -104,12 +104,16 @@ describe.each([0, 1])('with %i poll-mode threads', (threads) => {
       const mask = `ff:ff:ff:ff:ff:${(0xff & ~(1 << bit)).toString(16).padStart(2, '0')}`;
       await put(`in_port(1),eth(src=02:00:00:00:${bit}0:00/${mask}),eth_type(0x88b5)`, '2');
     }
-    // Until the code is made nothing comes out of the cache.
-    await send(frame(0x70_00), 2560, 32);
-    const { cacheHits, hits, masksProbed } = await report();
-    expect(hits).toBe(2560);
+    // Nothing comes out of the cache before its code is made, which needs a list of masks that lasts a while.
+    let perf = await report();
+    for (let round = 0; round < 10 && perf.cacheHits === 0; round++) {
+      await send(frame(0x70_00), 2560, 32);
+      perf = await report();
+    }
+    const { cacheHits, hits, masksProbed } = perf;
+    expect(hits % 2560).toBe(0);
     expect(cacheHits).toBeGreaterThan(0);
-    expect(cacheHits).toBeLessThanOrEqual(2560 - 2048);
+    expect(cacheHits).toBeLessThanOrEqual(hits - 2048);
     expect(masksProbed).toBeGreaterThan(hits);
   });
 });
