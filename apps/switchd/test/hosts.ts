@@ -24,6 +24,14 @@ interface TcpOutcome {
   readonly ms: number;
 }
 
+interface HostInit {
+  readonly netns: Netns;
+  readonly port: string;
+  readonly driver: Driver;
+  readonly number: number;
+  readonly mtu: number;
+}
+
 export class Host {
   readonly netns: Netns;
   /** Name of the port, and of the device in the host unless it is the far end of a veth pair. */
@@ -32,6 +40,7 @@ export class Host {
   readonly device: string;
   readonly driver: Driver;
   readonly number: number;
+  readonly mtu: number;
   readonly v4: string;
   readonly v6: string;
   readonly #tools: Tools;
@@ -40,8 +49,9 @@ export class Host {
   #requests = 0;
   readonly #waiting = new Map<number, (answer: Readonly<Record<string, unknown>>) => void>();
 
-  constructor(tools: Tools, netns: Netns, port: string, driver: Driver, number: number) {
+  constructor(tools: Tools, { netns, port, driver, number, mtu }: HostInit) {
     this.#tools = tools;
+    this.mtu = mtu;
     this.netns = netns;
     this.port = port;
     this.driver = driver;
@@ -53,12 +63,11 @@ export class Host {
 
   /** Gives the device its addresses and sets it up. */
   async configure(): Promise<void> {
-    const lines = [
+    await batch(this.netns, [
       `link set ${this.device} up`,
       `addr add ${this.v4}/24 dev ${this.device}`,
       `addr add ${this.v6}/64 dev ${this.device} nodad`,
-    ];
-    await this.netns.run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
+    ]);
   }
 
   /**
@@ -149,6 +158,11 @@ function firstOutput(child: ChildProcess): Promise<void> {
   });
 }
 
+/** Runs `ip` commands in a namespace. */
+async function batch(netns: Netns, lines: readonly string[]): Promise<void> {
+  await netns.run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
+}
+
 /** Programs that hosts run, compiled: Debian's minimal images have no ping, and not every kernel has VLAN devices. */
 export interface Tools {
   readonly ping: string;
@@ -177,17 +191,42 @@ export class Wires {
   }
 
   /** Adds hosts on wires for `drivers`, one each. Their devices are not configured yet: a TAP is only there with its port. */
-  async add(...drivers: readonly Driver[]): Promise<void> {
+  async add(drivers: readonly Driver[], mtu = 1500): Promise<void> {
     for (const driver of drivers) {
       const netns = await this.#space();
       const number = this.hosts.length + 1;
       const port = `ew${process.pid % 100_000}p${number}`;
-      this.hosts.push(new Host(this.#tools, netns, port, driver, number));
-      if (driver === 'tap') continue;
-      this.#home ??= await this.#space();
-      const link = ['link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns.name];
-      await this.#home.ip(...link);
+      this.hosts.push(new Host(this.#tools, { netns, port, driver, number, mtu }));
+      if (driver !== 'tap') await this.#pair([{ port, far: 'eth0' }], netns, mtu);
     }
+  }
+
+  /** Adds ports with nobody behind them: the far ends are up, in one namespace. Returns the flags of switchd. */
+  async crowd(driver: Driver, count: number): Promise<string[]> {
+    const netns = await this.#space();
+    const names = Array.from({ length: count }, (_, i) => `ew${process.pid % 100_000}c${i}`);
+    if (driver !== 'tap') {
+      const pairs = names.map((port, i) => ({ port, far: `q${i}` }));
+      await this.#pair(pairs, netns, 1500);
+      await batch(
+        netns,
+        pairs.map(({ far }) => `link set ${far} up`),
+      );
+    }
+    const where = driver === 'tap' ? netns.name : this.home.name;
+    return names.flatMap((name) => ['--port', `${name},type=${driver},netns=${where}`]);
+  }
+
+  /** Makes veth pairs from home to `netns`. */
+  async #pair(pairs: readonly { port: string; far: string }[], netns: Netns, mtu: number): Promise<void> {
+    this.#home ??= await this.#space();
+    await batch(
+      this.#home,
+      pairs.map(
+        ({ port, far }) =>
+          `link add ${port} mtu ${mtu} type veth peer name ${far} mtu ${mtu} netns ${netns.name}`,
+      ),
+    );
   }
 
   /** Namespace of the switch's ends of veth pairs. */
@@ -198,9 +237,11 @@ export class Wires {
 
   /** Flags of switchd that make the ports of `hosts`. */
   ports(hosts: readonly Host[] = this.hosts): string[] {
-    return hosts.flatMap(({ port, driver, netns }) => [
+    return hosts.flatMap(({ port, driver, netns, mtu }) => [
       '--port',
-      `${port},type=${driver},netns=${driver === 'tap' ? netns.name : this.home.name}`,
+      driver === 'tap'
+        ? `${port},type=tap,mtu=${mtu},netns=${netns.name}`
+        : `${port},type=${driver},netns=${this.home.name}`,
     ]);
   }
 

@@ -177,7 +177,14 @@ async function becomePromiscuous(ref: NetdevRef, undo: Undo): Promise<void> {
     if (isDpifError(error) && error.code === 'EOPNOTSUPP') return;
     throw error;
   }
-  undo.push(() => netdev.setFlags({ promisc: false }));
+  undo.push(async () => {
+    try {
+      await netdev.setFlags({ promisc: false });
+    } catch (error) {
+      // A device that somebody deleted takes its flag along.
+      if (!(isDpifError(error) && error.code === 'ENODEV')) throw error;
+    }
+  });
 }
 
 function describe({ port }: PortEntry): DpifPort {

@@ -281,7 +281,7 @@ class AfxdpNetdev extends KernelNetdev {
       ifindex: this.ifindex,
       map: this.#program.map,
       binds: this.#binds(),
-      unfinished: this.#rxOffloads !== 0,
+      unfinished: this.#rxOffloads,
       state: this.sharedState,
       retired,
     };

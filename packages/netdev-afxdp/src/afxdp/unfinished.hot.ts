@@ -9,9 +9,9 @@
  * rest), which is P. Only a packet that was damaged on a wire would be made good, if its checksum is that number; a veth pair
  * has no wire.
  *
- * What is longer than the device's MTU allows, in generic mode, is TCP that its sender left to be segmented, or that the
- * kernel put together. Which size the segments had is lost; those that fill the MTU are what its sender makes, unless
- * its own MTU, or that of the other end of the connection, is smaller.
+ * TCP that its sender left to be segmented, or that the kernel put together, comes through in generic mode only. Which
+ * size its segments had is lost; so what is longer than any path takes (1,500 bytes, or the MTU) is cut to that, which TCP does
+ * not mind: its sender may have meant one long segment or many short ones.
  *
  * 8 ns a packet, of which most would otherwise be spent in the lookup: the first to touch the headers waits for them.
  */
@@ -51,11 +51,14 @@ const TCP_CWR = 0x80;
 const UDP_HEADER = 8;
 const UDP_CHECKSUM = 6;
 
+/** Longest IP packet that every Ethernet takes. */
+export const ETHERNET_MTU = 1500;
+
 /**
- * Sets the offload metadata of slot `i`, which has none yet, when its checksum is unfinished. `mtu` is the device's, by
- * which what is longer is to be segmented.
+ * Sets the offload metadata of slot `i`, which has none yet, when its checksum is unfinished. TCP whose IP packet is longer
+ * than `longest` is to be segmented.
  */
-export function markUnfinished(view: DataView, batch: PacketBatch, i: number, mtu: number): void {
+export function markUnfinished(view: DataView, batch: PacketBatch, i: number, longest: number): void {
   const data = batch.data[i]!;
   const length = batch.length[i]!;
   let l3 = FIRST;
@@ -108,23 +111,24 @@ export function markUnfinished(view: DataView, batch: PacketBatch, i: number, mt
   batch.offload[i] = PARTIAL;
   batch.csumStart[i] = l4;
   batch.csumOffset[i] = field;
-  if (end - l3 > mtu && proto === PROTO_TCP) markSuper(view, batch, i, l3, mtu, type === ETHERTYPE_IPV4);
+  if (end - l3 > longest && proto === PROTO_TCP)
+    markSuper(view, batch, i, l3, longest, type === ETHERTYPE_IPV4);
 }
 
-/** The TCP packet in slot `i` is longer than the MTU. */
+/** The TCP packet in slot `i` is longer than that. */
 function markSuper(
   view: DataView,
   batch: PacketBatch,
   i: number,
   l3: number,
-  mtu: number,
+  longest: number,
   ipv4: boolean,
 ): void {
   const l4 = batch.csumStart[i]!;
   const tcp = batch.data[i]! + l4;
   const header = l4 + ((view.getUint8(tcp + 12) >>> 4) << 2);
-  // One tag passes everywhere beyond the MTU; of two, none does for sure.
-  const size = mtu + (l3 <= FIRST + TAG ? l3 : FIRST) - header;
+  // One tag passes everywhere beyond an MTU; of two, none does for sure.
+  const size = longest + (l3 <= FIRST + TAG ? l3 : FIRST) - header;
   if (header < l4 + TCP_HEADER || header > batch.length[i]! || size < 1) return;
   let offload = PARTIAL | (ipv4 ? OFFLOAD_GSO_TCP4 : OFFLOAD_GSO_TCP6);
   if ((view.getUint8(tcp + 13) & TCP_CWR) !== 0) offload |= OFFLOAD_GSO_ECN;

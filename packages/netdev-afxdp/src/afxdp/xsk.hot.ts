@@ -38,7 +38,7 @@ import {
 import type { XskBinding, XskSocket } from '../binding.js';
 import { ETH_HEADER, tooBig } from '../frame.hot.js';
 import { STATE_CLOSED, STATE_DOWN, STATE_MTU, STATE_SOCKETS } from '../state.hot.js';
-import { markUnfinished } from './unfinished.hot.js';
+import { ETHERNET_MTU, markUnfinished } from './unfinished.hot.js';
 
 /** Entries of the rings: receive, transmit, fill, completion. The kernel wants powers of two. */
 export const RX_SIZE = 2048;
@@ -97,8 +97,8 @@ export interface XskDescriptor extends QueueDescriptor {
   readonly map: number;
   /** Ways to bind that may be tried, best first: `zerocopy`, `copy`. */
   readonly binds: readonly ('zerocopy' | 'copy')[];
-  /** Whether packets may come with work left on them, which the kernel does not tell of. */
-  readonly unfinished: boolean;
+  /** OFFLOAD_* bits of work that packets may come with, which the kernel does not tell of. */
+  readonly unfinished: number;
   /** STATE_* words. */
   readonly state: SharedArrayBuffer;
   /** {@link XDP_STATISTICS} doubles: what sockets of this queue had counted when they were closed. */
@@ -120,6 +120,7 @@ export class XskQueue implements NetdevQueue {
   /** Whether packets may consist of several descriptors. */
   readonly #multiBuffer: boolean;
   readonly #unfinished: boolean;
+  readonly #merged: boolean;
 
   /** The rings, as 32-bit words: addresses fit the lower of their two, and the upper is 0 for good. */
   readonly #ring: Int32Array;
@@ -186,7 +187,8 @@ export class XskQueue implements NetdevQueue {
     this.#socketWord = STATE_SOCKETS + descriptor.index;
     this.#retired = new Float64Array(descriptor.retired);
     this.#multiBuffer = multiBuffer;
-    this.#unfinished = descriptor.unfinished;
+    this.#unfinished = descriptor.unfinished !== 0;
+    this.#merged = (descriptor.unfinished & OFFLOAD_GSO) !== 0;
     this.#ring = new Int32Array(socket.rings);
     this.#rxProducer = layout[RX + PRODUCER]!;
     this.#rxConsumer = layout[RX + CONSUMER]!;
@@ -326,8 +328,8 @@ export class XskQueue implements NetdevQueue {
   }
 
   #markUnfinished(batch: PacketBatch, first: number): void {
-    const mtu = this.#state[STATE_MTU]!;
-    for (let i = first; i < batch.count; i++) markUnfinished(this.#view, batch, i, mtu);
+    const longest = this.#merged ? Math.min(this.#state[STATE_MTU]!, ETHERNET_MTU) : MAX_PACKET;
+    for (let i = first; i < batch.count; i++) markUnfinished(this.#view, batch, i, longest);
   }
 
   /** Whether the last packet of the batch is a super-packet, of which alone {@link MAX_PACKET} is not the limit. */
