@@ -40,7 +40,6 @@ function ours(kind: Contestant['kind'], type: string, threads: number): Contesta
     name: threads === 0 ? 'inline' : 'one thread',
     ours: true,
     kind,
-    wantsChecksums: kind === 'veth',
     takesFrames: true,
     missing: () => undefined,
     start: (home, ports, folder, core) => start(type, threads, home, ports, folder, core),

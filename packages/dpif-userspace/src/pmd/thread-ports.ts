@@ -133,7 +133,7 @@ export class ThreadPorts {
   #refresh(): void {
     this.refreshDescriptors();
     this.#loop.queues = [...this.#ports.values()].flatMap(({ port, queues }) =>
-      [...queues.values()].map(({ queue }) => ({ port, queue })),
+      [...queues.values()].map(({ queue }) => ({ port, queue, vain: 0 })),
     );
     this.#loop.restless = this.#queues().some(({ queue, announced }) => queue.pollFd < 0 && !announced);
   }
