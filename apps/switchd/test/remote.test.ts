@@ -1,5 +1,6 @@
 /** The remote provider beyond the contract: lost connections, lifetimes, bounds, and what the daemon makes of it. */
 
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -271,6 +272,8 @@ describe('a connection', () => {
     ).resolves.toMatchObject({
       code: 'EMFILE',
     });
+    // One for all of them: Node warns of more than ten.
+    expect(getEventListeners(abort.signal, 'abort')).toHaveLength(1);
     abort.abort();
     expect((await Promise.allSettled(waits)).filter(({ status }) => status === 'fulfilled')).toHaveLength(
       remoteMethods.MAX_WAITING,

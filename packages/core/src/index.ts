@@ -5,6 +5,7 @@
  * (what a datapath is) and netdev (what an I/O driver is), each with its registry.
  */
 
+export * from './abort.js';
 export { type CompileOptions, compileActions } from './actions/compile.js';
 export { ActionExecutor } from './actions/execute.hot.js';
 export { changePlain, isPlain, type PlainProgram } from './actions/plain.hot.js';

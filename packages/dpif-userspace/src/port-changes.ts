@@ -1,6 +1,6 @@
 /** Port changes as one opener polls them (dpif_port_poll, dpif_port_poll_wait). */
 
-import type { PortChange } from '@etherloom/core';
+import { onAbort, type PortChange } from '@etherloom/core';
 import type { PortListener } from './datapath.js';
 
 /** Changes by name that are kept for a slow reader; from then on it hears "something changed". */
@@ -35,11 +35,11 @@ export class PortChanges implements PortListener {
       return Promise.resolve();
     return new Promise((resolve) => {
       const wake = (): void => {
-        signal?.removeEventListener('abort', wake);
+        forget?.();
         this.#waiters.delete(wake);
         resolve();
       };
-      signal?.addEventListener('abort', wake);
+      const forget = signal && onAbort(signal, wake);
       this.#waiters.add(wake);
     });
   }

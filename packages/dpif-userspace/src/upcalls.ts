@@ -12,6 +12,7 @@ import {
   DpifError,
   DROP_NO_HANDLER,
   DROP_UPCALL_FULL,
+  onAbort,
   type PacketBatch,
   type PacketState,
   PORT_NONE,
@@ -249,7 +250,7 @@ export class Upcalls implements UpcallSink {
       const waiter: Waiter = {
         max,
         resolve: (upcalls) => {
-          signal?.removeEventListener('abort', abort);
+          forget?.();
           resolve(upcalls);
         },
       };
@@ -257,7 +258,7 @@ export class Upcalls implements UpcallSink {
         handler.waiters.splice(handler.waiters.indexOf(waiter), 1);
         waiter.resolve([]);
       };
-      signal?.addEventListener('abort', abort);
+      const forget = signal && onAbort(signal, abort);
       handler.waiters.push(waiter);
     });
   }

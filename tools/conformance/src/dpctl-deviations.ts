@@ -39,6 +39,14 @@ const KEY_ERROR = /odp_flow_key_to_flow failed \(.*(; the flow key in error is: 
 const REFUSED = 'ovs-appctl: ovs-vswitchd: server returned an error\n';
 /** Actions that leave a packet without Ethernet header, which no port here sends, and an output behind. */
 const NO_ETHERNET = /\b(?:add_mpls|push_nsh|pop_nsh|pop_eth)\b.*\b\d+\b/s;
+/** A set() at which Open vSwitch ends itself: of what it cannot set, of a part of ICMP, of a tunnel without flags. */
+const ABORTING_SET = new RegExp(
+  [
+    'set\\((?:tcp_flags|ct_\\w+|vlan|eth_type|in_port|packet_type|encap)\\(',
+    'set\\(icmp(?:v6)?\\((?![^)/]*type=[^)/]*code=[^)/]*\\)|[^)/]*code=[^)/]*type=[^)/]*\\))',
+    'set\\(tunnel\\((?!.*flags\\()',
+  ].join('|'),
+);
 const MAX_PORT_NUMBER = 65_534;
 const MAX_PACKET = 65_535;
 
@@ -296,6 +304,12 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
     (step, before) =>
       succeeded(step) &&
       changesOf(step, before).some(({ flow }) => /\bvlan\(/.test(flow) && !/\beth\(/.test(flow)),
+  ),
+  since(
+    'refuses-what-aborts',
+    'A set() of what cannot be set is refused with its flow; Open vSwitch takes it, and ends itself when a packet meets it.',
+    (step, before) =>
+      succeeded(step) && changesOf(step, before).some(({ actions = '' }) => ABORTING_SET.test(actions)),
   ),
   since(
     'one-bad-packet',

@@ -130,6 +130,7 @@ export const rowsOverlap = (a: FlowRows, b: FlowRows): boolean =>
 export interface FlowChange {
   readonly change: 'add' | 'modify' | 'delete';
   readonly flow: string;
+  readonly actions?: string;
 }
 
 const CHANGES = { add: 'add', mod: 'modify', del: 'delete' } as const;
@@ -140,14 +141,19 @@ export function changesOf(step: DpctlStep, before: readonly DpctlStep[]): FlowCh
   const [, verb, plural] = /^dpctl\/(add|mod|del)-flow(s?)$/.exec(name) ?? [];
   if (verb !== 'add' && verb !== 'mod' && verb !== 'del') return [];
   if (plural === '') {
-    const flow = verb === 'del' ? args.at(-1) : putOf(step)?.flow;
-    return flow === undefined ? [] : [{ change: CHANGES[verb], flow }];
+    if (verb !== 'del') {
+      const put = putOf(step);
+      return put === undefined ? [] : [{ change: CHANGES[verb], flow: put.flow, actions: put.actions }];
+    }
+    const flow = args.at(-1);
+    return flow === undefined ? [] : [{ change: 'delete', flow }];
   }
   const written = before.findLast(({ cmd }) => cmd[0] === '@file' && `@RT@/${cmd[1]}` === args.at(-1));
   return (written?.cmd[2] ?? '').split('\n').flatMap((line) => {
-    const [, own, flow = ''] = /^(?:(add|modify|delete)\s+)?([^#\s]\S*)/.exec(line) ?? [];
+    const [, own, flow = '', actions = ''] =
+      /^(?:(add|modify|delete)\s+)?([^#\s]\S*)\s*([^#]*)/.exec(line) ?? [];
     const change = own === 'add' || own === 'modify' || own === 'delete' ? own : CHANGES[verb];
-    return flow === '' ? [] : [{ change, flow }];
+    return flow === '' ? [] : [{ change, flow, actions }];
   });
 }
 

@@ -187,6 +187,18 @@ describe('deviations of sessions', () => {
     const tagged = 'in_port(1),eth_type(0x8100),vlan(vid=1,pcp=0),encap(eth_type(0x88cc))';
     expect(rules([step(['dpctl/add-flow', tagged, '2'])], 0, 'a', 'b')).toEqual(['tags-need-ethernet']);
     expect(rules([put('trunc(40),3,2')], 0, 'a', 'b')).toEqual([]);
+    for (const set of [
+      'tcp_flags(syn)',
+      'vlan(vid=1,pcp=0)',
+      'icmp(type=8)',
+      'icmp(type=8,code=1/0xf)',
+      'tunnel(dst=1.1.1.1)',
+    ]) {
+      expect(rules([put(`2,set(${set})`)], 0, 'a', 'b')).toEqual(['refuses-what-aborts']);
+    }
+    for (const set of ['icmp(type=8,code=0)', 'tunnel(dst=1.1.1.1,flags(key))', 'tcp(src=1)']) {
+      expect(rules([put(`2,set(${set})`)], 0, 'a', 'b')).toEqual([]);
+    }
     const add = (text: string, stderr = ''): object =>
       step(['dpctl/add-if', 'dummy@d1', text], stderr === '' ? 0 : 2, '', stderr);
     expect(rules([add('x,type=dummy,foo=1')], 0, 'a', 'b')).toEqual(['unknown-options']);

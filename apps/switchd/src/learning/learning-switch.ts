@@ -7,7 +7,7 @@
  * in one `operate`, so that a packet never meets flows that contradict what the packets before it taught.
  */
 
-import type { Dpif } from '@etherloom/core';
+import { type Dpif, pause } from '@etherloom/core';
 import type { Logger } from 'pino';
 import type { MacCounters, MacEntry } from './mac-table.js';
 import { LEARNING_DEFAULTS, type LearningOptions, type Plan, Planner } from './planner.js';
@@ -237,19 +237,4 @@ export class LearningSwitch {
       return undefined;
     }
   }
-}
-
-/** Waits, but not longer than until `signal` aborts; does not keep the process alive. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    timer.unref();
-    signal.addEventListener('abort', done);
-  });
 }

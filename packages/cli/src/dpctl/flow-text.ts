@@ -105,7 +105,8 @@ function fromAttribute(text: string, column: number): string {
     const char = text[i]!;
     if (char === '(') depth++;
     else if (char === ')') depth--;
-    else if (depth === 0 && /[,\s]/.test(char)) start = i + 1;
+    // An attribute has ended, or a separator behind one.
+    if (depth === 0 && /[),\s]/.test(char)) start = i + 1;
   }
   return text.slice(start);
 }

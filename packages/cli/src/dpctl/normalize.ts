@@ -4,6 +4,7 @@ import {
   ACTION_ATTR,
   formatActions,
   formatFlowKey,
+  formatKeyAttr,
   KEY_WORDS,
   keyToFlow,
   NlReader,
@@ -131,13 +132,14 @@ function normalize(
     );
     return [];
   }
-  const keyText = formatFlowKey(key, undefined, { verbose });
-  report.print(`input flow: ${keyText}\n`);
+  report.print(`input flow: ${verbose || key.length === 0 ? formatFlowKey(key) : formatTersely(key)}\n`);
   const words = new Int32Array(KEY_WORDS);
   const { fitness, message } = keyToFlow(key, words, 0, vlanLimit);
   if (fitness !== 'perfect') {
     const reason =
-      message === undefined ? 'reason unknown' : `${message}; the flow key in error is: ${keyText}`;
+      message === undefined
+        ? 'reason unknown'
+        : `${message}; the flow key in error is: ${formatFlowKey(key)}`;
     report.fail(
       `odp_flow_key_to_flow failed (${reason}) (${FITNESS_ERRNO[fitness]})`,
       `the flow "${flowText}" is not the key of a packet: ${message ?? fitness.replace('_', ' ')}`,
@@ -153,6 +155,14 @@ function normalize(
   });
   for (const line of lines) report.print(`${line}\n`);
   return lines;
+}
+
+/** As in a flow: of some attributes, an exact value without its mask prints as none. */
+function formatTersely(key: Uint8Array): string {
+  const texts: string[] = [];
+  for (const reader = new NlReader(key); reader.next(); )
+    texts.push(formatKeyAttr(reader.type, reader.payload()));
+  return texts.join(',');
 }
 
 function groupByTags(words: Int32Array, actions: Uint8Array): TagGroup[] {

@@ -1,6 +1,6 @@
 /** The client end of the remote methods: calls over one connection, with every failure as a `DpifError`. */
 
-import { DpifError } from '@etherloom/core';
+import { DpifError, onAbort } from '@etherloom/core';
 import { JsonShapeError } from '../json.js';
 import { type UnixctlClient, UnixctlConnectionError, UnixctlServerError } from '../unixctl/client.js';
 import type { Codec } from './codec.js';
@@ -53,13 +53,13 @@ export class Link {
       // Whatever became of it, the call itself says.
       this.call(cancel, wait).catch(() => undefined);
     };
-    signal?.addEventListener('abort', abort);
+    const forget = signal && onAbort(signal, abort);
     try {
       const answer = this.call(method, [wait, args]);
       if (signal?.aborted) abort();
       return await answer;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      forget?.();
     }
   }
 

@@ -1,5 +1,6 @@
 /** The generic layer of dpif: what holds for every provider, once (the part of dpif.c that a client talks to). */
 
+import { onAbort } from '../abort.js';
 import { DpifError } from '../errors.js';
 import { MAX_PACKET } from '../packet/arena.js';
 import type { CaptureOptions, PacketCapture } from './capture.js';
@@ -74,7 +75,7 @@ export class DpifHandle implements Dpif {
     const backend = this.#open();
     if (signal.aborted) return;
     if (backend.wait !== undefined) return backend.wait(signal);
-    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    await new Promise<void>((resolve) => onAbort(signal, resolve));
   }
 
   async getDpStats(): Promise<DpStats> {

@@ -1,7 +1,12 @@
 /** The poll-mode threads of a datapath: starts them, ends them, and puts another one in the place of one that died. */
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type ArenaOptions, type ClassifierOptions, type DpifError, toDpifError } from '@etherloom/core';
+import {
+  type ArenaOptions,
+  type ClassifierOptions,
+  type DpifError,
+  pause,
+  toDpifError,
+} from '@etherloom/core';
 import { systemError } from '../native.js';
 import { pmdBinding } from './binding.js';
 import { CONTROL_WORDS } from './layout.hot.js';
@@ -153,7 +158,7 @@ export class Crew {
   async #replace(slot: Slot): Promise<void> {
     const { signal } = this.#closed;
     for (;;) {
-      await sleep(slot.pause, undefined, { signal, ref: false }).catch(() => undefined);
+      await pause(slot.pause, signal);
       if (signal.aborted) return;
       try {
         const thread = await this.#start(slot);
