@@ -62,6 +62,11 @@ export class ActionTable {
     if (this.dependsOnFlow(id)) checkActionsOf(this.programs[id]!.actions, key, mask);
   }
 
+  /** As {@link checkFlow} for a packet and actions that need not be in the table, nor fit a flow in number. They compile. */
+  checkPacket(actions: Uint8Array, key: Int32Array): void {
+    if (this.#strict) checkActionsOf(actions, key);
+  }
+
   release(id: number): void {
     const entry = this.#entries[id]!;
     if (--entry.references > 0) return;

@@ -22,20 +22,36 @@ export class ClientMetadata {
   }
 
   /** Throws EINVAL when the actions, program `id` of `actions`, do not fit the packet. */
-  read({ packet, metadata = NO_METADATA }: ExecuteOp, actions: ActionTable, id: number): void {
+  read(op: ExecuteOp, actions: ActionTable, id: number): void {
+    this.#readMetadata(op);
+    if (!actions.dependsOnFlow(id)) return;
+    this.#extract(op);
+    actions.checkFlow(id, this.key);
+  }
+
+  /** The same for a list that is no program of the table. */
+  check(op: ExecuteOp, actions: ActionTable): void {
+    this.#readMetadata(op);
+    this.#extract(op);
+    actions.checkPacket(op.actions, this.key);
+  }
+
+  #readMetadata({ metadata = NO_METADATA }: ExecuteOp): void {
     const { key } = this;
     // Keys of upcalls come back with their packets.
     const form = this.#forms.read(metadata);
-    if (form !== undefined) key.set(form.row);
-    else {
-      key[W_PACKET_TYPE] = 0;
-      metadataFromKey(metadata, key);
-      this.#learn(metadata);
+    if (form !== undefined) {
+      key.set(form.row);
+      return;
     }
-    if (!actions.dependsOnFlow(id)) return;
+    key[W_PACKET_TYPE] = 0;
+    metadataFromKey(metadata, key);
+    this.#learn(metadata);
+  }
+
+  #extract({ packet }: ExecuteOp): void {
     const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-    extractFrame(view, 0, packet.length, this.packetType, 0, key, 0, this.#layers, 0);
-    actions.checkFlow(id, key);
+    extractFrame(view, 0, packet.length, this.packetType, 0, this.key, 0, this.#layers, 0);
   }
 
   /** Learns the form of a key that says of its packet what {@link key} does. */

@@ -78,8 +78,12 @@ export class InlinePlane implements DataPlane, Runnable {
     };
   }
 
-  orphaned(upcalls: number, misses: number): void {
+  lost(misses: number): void {
     this.pipeline.counters[DP_LOST]! += misses;
+  }
+
+  orphaned(upcalls: number, misses: number): void {
+    this.lost(misses);
     this.#portlessDrops[DROP_PORT_DELETED]! += upcalls;
   }
 

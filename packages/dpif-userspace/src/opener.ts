@@ -6,6 +6,7 @@ import {
   type DpifOp,
   type DpifPort,
   type DpStats,
+  type ExecuteOp,
   type FlowDump,
   type OpResult,
   type PacketCapture,
@@ -19,6 +20,7 @@ import {
 import type { Capture } from './capture/capture.js';
 import type { Datapath } from './datapath.js';
 import { TableDump } from './dump.js';
+import { ClientMetadata } from './execute.js';
 import { DP_HIT, DP_LOST, DP_MASK_HIT, DP_MISSED } from './pipeline.hot.js';
 import { PortChanges } from './port-changes.js';
 import { tracePacket } from './trace/trace.js';
@@ -134,6 +136,10 @@ export class Opener implements DpifBackend {
     return this.#datapath.plane.operate(ops, (op) => this.#perform(op));
   }
 
+  async checkExecute(op: ExecuteOp): Promise<void> {
+    new ClientMetadata().check(op, this.#datapath.flows.actions);
+  }
+
   async trace(request: TraceRequest): Promise<Trace> {
     return tracePacket(this.#datapath, request);
   }
@@ -150,13 +156,14 @@ export class Opener implements DpifBackend {
     const { plane, upcalls } = this.#datapath;
     // What waits anywhere goes with the queues.
     if (!enable) await plane.settle();
-    upcalls.set(this, enable);
+    plane.lost(upcalls.set(this, enable));
     await plane.listen(upcalls.listening);
   }
 
   async handlersSet(count: number): Promise<void> {
-    await this.#datapath.plane.settle();
-    this.#datapath.upcalls.setHandlers(count);
+    const { plane, upcalls } = this.#datapath;
+    await plane.settle();
+    plane.lost(upcalls.setHandlers(count));
   }
 
   async recv(handler: number): Promise<Upcall | undefined> {
@@ -170,8 +177,9 @@ export class Opener implements DpifBackend {
   }
 
   async recvPurge(): Promise<void> {
-    await this.#datapath.plane.settle();
-    this.#datapath.upcalls.purge();
+    const { plane, upcalls } = this.#datapath;
+    await plane.settle();
+    plane.lost(upcalls.purge());
   }
 
   #perform(op: DpifOp): OpResult {

@@ -35,6 +35,8 @@ export interface DataPlane {
   reports(): readonly PmdReport[];
   /** What the thread of the datapath did with packets; undefined where poll-mode threads have them all. */
   main(): ThreadPerf | undefined;
+  /** Counts misses that were discarded behind the packets' path. */
+  lost(misses: number): void;
   /** Counts upcalls that waited when their port was deleted, and the misses among them. */
   orphaned(upcalls: number, misses: number): void;
 

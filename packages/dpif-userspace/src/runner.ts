@@ -3,10 +3,11 @@
  * receive queue has some.
  *
  * Queues with a file descriptor are watched (one report, then silence until it is asked for again), queues in memory
- * call. A turn of the event loop goes round the ready queues, some bursts of each, for {@link SLICE_MS} at most or until a
- * client was handed upcalls; then everything else on the loop has its turn. A descriptor that had packets is polled for
- * {@link LINGER_MS} more before it is watched again; after that, at idle, nothing runs. Descriptors keep the process alive
- * as open sockets do, until their ports are closed; queues in memory do not.
+ * call. A turn of the event loop takes a burst from each queue that was silent until now, then goes round the ready queues, some
+ * bursts of each, for {@link SLICE_MS} at most or until a client was handed upcalls; then everything else on the loop has its
+ * turn. A descriptor that had packets is polled for {@link LINGER_MS} more, once a turn, before it is watched again; after that,
+ * at idle, nothing runs. Descriptors keep the process alive as open sockets do, until their ports are closed; queues in memory
+ * do not.
  */
 
 import type { NetdevQueue } from '@etherloom/core';
@@ -63,10 +64,17 @@ export class Runner {
   readonly #clock: () => number;
   #watcher: FdWatcher | undefined;
   #watched = 0;
-  /** Queues that may have packets, in the order of their turns. */
+  /**
+   * Queues that had no packets when they were last looked at. They go before those that still had some: one that floods
+   * always does, and costs its neighbours' upcalls no more than the burst that is under way.
+   */
+  readonly #fresh: Source[] = [];
+  /** Queues that may have more packets, in the order of their turns. */
   readonly #ready: Source[] = [];
   #scheduled = false;
   #rankedAt = 0;
+  /** When it last looked at the clock in this turn. */
+  #time = 0;
   readonly #datapaths = new Set<Runnable>();
 
   /** `clock` gives monotonic milliseconds, for flow statistics. */
@@ -129,7 +137,7 @@ export class Runner {
   #wake(source: Source): void {
     if (source.ready || source.closed) return;
     source.ready = true;
-    this.#ready.push(source);
+    this.#fresh.push(source);
     this.#schedule();
   }
 
@@ -141,46 +149,52 @@ export class Runner {
 
   readonly #turn = (): void => {
     this.#scheduled = false;
-    let now = performance.now();
-    const end = now + SLICE_MS;
-    let delivered = false;
-    /** Visits in vain in a row: a round of them, and the event loop has to look for what came elsewhere. */
-    let vain = 0;
-    while (!delivered && vain <= this.#ready.length) {
-      const source = this.#ready.shift();
-      if (source === undefined) break;
-      if (source.closed) continue;
-      const { activity, pipeline, upcalls } = source.datapath;
-      pipeline.now = this.now();
-      let received = 1;
-      let packets = 0;
-      for (let burst = 0; burst < BURSTS && received > 0 && !delivered; burst++) {
-        received = pipeline.receive(source.port, source.queue);
-        packets += received;
-        activity.iterations++;
-        if (received > 0) activity.busyIterations++;
-        delivered = upcalls.deliver();
-      }
-      const began = now;
-      now = performance.now();
-      vain++;
-      if (packets > 0) {
-        vain = 0;
-        source.lingers = now + LINGER_MS;
-        activity.packets += packets;
-        activity.busyMs += now - began;
-      } else activity.idleMs += now - began;
-      if (received > 0 || (source.watch !== undefined && now < source.lingers)) this.#ready.push(source);
-      else {
-        source.ready = false;
-        source.watch?.arm();
-      }
-      if (now > end) break;
+    this.#time = performance.now();
+    const end = this.#time + SLICE_MS;
+    for (let count = this.#fresh.length; count > 0 && this.#time <= end; count--) {
+      this.#serve(this.#fresh.shift()!, 1);
     }
+    // At least one of them, whatever the others took: silence must not be rewarded for ever.
+    do {
+      const source = this.#ready.shift();
+      if (source === undefined || this.#serve(source, BURSTS)) break;
+    } while (this.#time <= end);
     if (end - this.#rankedAt > RANK_MS) {
       this.#rankedAt = end;
       for (const { flows } of this.#datapaths) flows.classifier.rank();
     }
-    if (this.#ready.length > 0) this.#schedule();
+    if (this.#ready.length > 0 || this.#fresh.length > 0) this.#schedule();
   };
+
+  /** Takes up to `bursts` from a queue, fewer when a client was handed upcalls; returns whether one was. */
+  #serve(source: Source, bursts: number): boolean {
+    if (source.closed) return false;
+    const { activity, pipeline, upcalls } = source.datapath;
+    pipeline.now = this.now();
+    let received = 1;
+    let packets = 0;
+    let delivered = false;
+    for (let burst = 0; burst < bursts && received > 0 && !delivered; burst++) {
+      received = pipeline.receive(source.port, source.queue);
+      packets += received;
+      activity.iterations++;
+      if (received > 0) activity.busyIterations++;
+      delivered = upcalls.deliver();
+    }
+    const began = this.#time;
+    const now = performance.now();
+    this.#time = now;
+    if (packets > 0) {
+      activity.packets += packets;
+      activity.busyMs += now - began;
+      source.lingers = now + LINGER_MS;
+    } else activity.idleMs += now - began;
+    if (received > 0) this.#ready.push(source);
+    else if (source.watch !== undefined && now < source.lingers) this.#fresh.push(source);
+    else {
+      source.ready = false;
+      source.watch?.arm();
+    }
+    return delivered;
+  }
 }

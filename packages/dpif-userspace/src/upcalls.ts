@@ -182,8 +182,8 @@ export class Upcalls implements UpcallSink {
 
   // --- clients
 
-  /** Turns upcalls to `owner` on or off. EBUSY when another opener receives them. */
-  set(owner: object, enable: boolean): void {
+  /** Turns upcalls to `owner` on or off; returns how many misses are lost. EBUSY when another opener receives them. */
+  set(owner: object, enable: boolean): number {
     if (enable) {
       if (this.#owner !== undefined && this.#owner !== owner) {
         throw new DpifError(
@@ -192,16 +192,19 @@ export class Upcalls implements UpcallSink {
         );
       }
       this.#owner = owner;
-      return;
+      return 0;
     }
-    if (this.#owner !== owner) return;
+    if (this.#owner !== owner) return 0;
     this.#owner = undefined;
-    this.purge();
     for (const handler of this.#handlers) dismiss(handler);
+    return this.purge();
   }
 
-  /** Sets the number of handlers, EINVAL for too many. A change purges; handlers that stay keep their queues and PIDs. */
-  setHandlers(count: number): void {
+  /**
+   * Sets the number of handlers, EINVAL for too many. A change purges, and returns how many misses are lost; handlers that stay
+   * keep their queues and PIDs.
+   */
+  setHandlers(count: number): number {
     if (count > MAX_HANDLERS) {
       throw new DpifError(
         'EINVAL',
@@ -209,8 +212,8 @@ export class Upcalls implements UpcallSink {
       );
     }
     const before = this.#handlers.length;
-    if (count === before) return;
-    this.purge();
+    if (count === before) return 0;
+    const lost = this.purge();
     for (let i = before; i < count; i++) {
       this.#handlers.push(this.#newHandler(i));
       for (const queues of this.#ports.values()) queues.push(this.#newQueue(i));
@@ -222,6 +225,7 @@ export class Upcalls implements UpcallSink {
     for (const queues of this.#ports.values()) {
       for (const queue of queues.splice(count)) this.#byPid.delete(queue.pid);
     }
+    return lost;
   }
 
   /** The next upcall for `owner`'s handler `index`; undefined when there is none, no such handler, or it is another's. */
@@ -263,17 +267,19 @@ export class Upcalls implements UpcallSink {
     });
   }
 
-  /** Discards what is queued. */
-  purge(): void {
+  /** Discards what is queued; returns how many misses are lost with it. */
+  purge(): number {
+    let lost = 0;
     for (const handler of this.#handlers) {
       for (const queue of handler.turns) {
-        queue.purge();
+        lost += queue.purge();
         queue.listed = false;
       }
       handler.turns = [];
     }
     this.#pending = 0;
     this.#bytes = 0;
+    return lost;
   }
 
   // --- inside

@@ -133,11 +133,26 @@ describe('actions that do not fit their flow', () => {
   it('are refused for a client’s packet too, which is executed not at all', async () => {
     const packet = ethernet({}, ipv4({ src: '10.0.0.1', dst: '10.0.0.2' }, udp({ src: 1, dst: 2 })));
     const actions = parseActions('2,set(tcp(src=9)),2');
-    await expect(rig.dpif.execute({ packet, actions })).rejects.toMatchObject({ code: 'EINVAL' });
-    expect(rig.device('b').takeTransmitted()).toEqual([]);
+    for (const needsHelp of [false, true]) {
+      const refused = rig.dpif.execute({ packet, actions, needsHelp });
+      await expect(refused).rejects.toMatchObject({
+        code: 'EINVAL',
+        message: expect.stringContaining('tcp'),
+      });
+      expect(rig.device('b').takeTransmitted()).toEqual([]);
+    }
     const other = ethernet({}, ipv4({ src: '10.0.0.1', dst: '10.0.0.2' }, tcp({ src: 1, dst: 2 })));
     await rig.dpif.execute({ packet: other, actions });
-    expect(rig.device('b').takeTransmitted().length).toBe(2);
+    await rig.dpif.execute({ packet: other, actions, needsHelp: true });
+    expect(rig.device('b').takeTransmitted().length).toBe(4);
+    // However long the list: that is what help is for.
+    const long = new NlWriter();
+    for (let i = 0; i < 9000; i++) long.append(parseActions('2'));
+    long.append(parseActions('set(tcp(src=9))'));
+    await expect(rig.dpif.execute({ packet, actions: long.finish() })).rejects.toMatchObject({
+      code: 'EINVAL',
+    });
+    expect(rig.device('b').takeTransmitted()).toEqual([]);
   });
 
   it('are taken when the rules are those of Open vSwitch’s user-space datapath', async () => {
@@ -145,6 +160,8 @@ describe('actions that do not fit their flow', () => {
     await lax.port('a', 1);
     await lax.put(KEYS.arp, 'set(udp(dst=99)),2');
     await lax.put(KEYS.udp, 'userspace(pid=0),70000');
+    const arp = { packet: new Uint8Array(60), actions: parseActions('set(tcp(src=9))') };
+    for (const needsHelp of [false, true]) await lax.dpif.execute({ ...arp, needsHelp });
     await expect(lax.put(KEYS.tcp, 'dec_ttl(le_1(drop))')).rejects.toThrow();
     await lax.close();
   });

@@ -146,6 +146,8 @@ describe('packets of hosts', () => {
   });
 });
 
+/** Where the source address of {@link flowOf} is. */
+const SOURCE = 26;
 const flowOf = (n: number, length = 60): Uint8Array =>
   ethernet(
     {},
@@ -224,7 +226,9 @@ describe('fairness', () => {
     const quietPid = await rig.dpif.portGetPid(2);
     const loud = rig.device('loud');
     const quiet = rig.device('quiet');
-    const COUNT = 100;
+    /** The first ones meet code that V8 has not compiled yet. */
+    const WARM = 50;
+    const COUNT = WARM + 200;
     const sentAt: number[] = [];
     const latencies: number[] = [];
     /** Upcalls of the loud port that were handed out between a quiet packet's arrival and its upcall. */
@@ -246,11 +250,14 @@ describe('fairness', () => {
         }
       }
     })();
+    // Made beforehand: what takes time here is to be the datapath.
+    const frames = Array.from({ length: 64 }, (_, n) => flowOf(n));
     let flow = 0;
     const start = performance.now();
     while (sentAt.length < COUNT) {
-      loud.injectMany(Array.from({ length: 64 }, () => flowOf(flow++)));
-      if (performance.now() - start >= sentAt.length * 10) {
+      for (const frame of frames) new DataView(frame.buffer).setUint32(SOURCE, 0x0a00_0000 + flow++);
+      loud.injectMany(frames);
+      if (performance.now() - start >= sentAt.length * 5) {
         loudAtSend.push(loudUpcalls);
         sentAt.push(performance.now());
         quiet.inject(flowOf(sentAt.length));
@@ -260,9 +267,9 @@ describe('fairness', () => {
     await eventually(() => latencies.length === COUNT);
     abort.abort();
     await client;
-    latencies.sort((a, b) => a - b);
+    const sorted = latencies.slice(WARM).sort((a, b) => a - b);
     console.log(
-      `quiet upcalls: p50 ${latencies[50]!.toFixed(2)} ms, p99 ${latencies[98]!.toFixed(2)} ms; ${loudUpcalls} loud ones, ${(await rig.dpif.getDpStats()).lost} lost`,
+      `quiet upcalls: p50 ${sorted[100]!.toFixed(2)} ms, p99 ${sorted[198]!.toFixed(2)} ms; ${loudUpcalls} loud ones, ${(await rig.dpif.getDpStats()).lost} lost`,
     );
     expect((await rig.dpif.portGetDrops(2)).upcall_full).toBeUndefined();
     expect(loudUpcalls).toBeGreaterThan(1000);

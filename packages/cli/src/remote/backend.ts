@@ -149,6 +149,9 @@ export class RemoteBackend implements DpifBackend {
     }
   }
 
+  /** switchd's own handle is behind `operate`. */
+  readonly helps = true;
+
   trace(request: TraceRequest): Promise<Trace> {
     return this.#call(methods.trace, request);
   }

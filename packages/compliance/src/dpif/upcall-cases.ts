@@ -267,8 +267,11 @@ export const upcallCases: readonly DpifCase[] = [
         const port = rig.ports[0]!;
         await rig.process(port, [raw(60), raw(61)]);
         await rig.late(port);
+        const { lost } = await rig.dpif.getDpStats();
         await rig.dpif.recvPurge();
         assert.equal(await rig.dpif.recv(0), undefined);
+        const counted = (await rig.dpif.getDpStats()).lost - lost;
+        assert.equal(counted, 2, 'misses that no client got were not sent to userspace: n_lost');
         await port.far.send([raw(62)]);
         samePackets(
           (await rig.upcalls(1)).map(({ packet }) => packet),

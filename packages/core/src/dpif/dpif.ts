@@ -239,14 +239,14 @@ export interface Dpif {
   /** Performs the operations in order. Each has its own outcome; a failed one does not stop later ones. Never rejects for an operation. */
   operate(ops: readonly DpifOp[]): Promise<OpResult[]>;
 
-  /** Turns upcalls to this handle on or off. Off purges what is queued. EBUSY when another handle receives them. */
+  /** Turns upcalls to this handle on or off. Off purges what is queued: misses among it count as lost. EBUSY when another handle receives them. */
   recvSet(enable: boolean): Promise<void>;
-  /** Number of handlers (upcall readers), at least 1; a change purges what is queued. */
+  /** Number of handlers (upcall readers), at least 1; a change purges what is queued: misses among it count as lost. */
   handlersSet(count: number): Promise<void>;
   /** The next upcall for `handler`, or undefined when none is queued (EAGAIN of dpif.h). Never waits. */
   recv(handler: number): Promise<Upcall | undefined>;
   /** Waits for upcalls of `handler` and takes up to `max`; empty when `signal` aborts or upcalls are turned off. */
   recvBatch(handler: number, max: number, signal?: AbortSignal): Promise<Upcall[]>;
-  /** Discards what is queued. */
+  /** Discards what is queued: misses among it count as lost. */
   recvPurge(): Promise<void>;
 }

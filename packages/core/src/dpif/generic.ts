@@ -215,11 +215,12 @@ export class DpifHandle implements Dpif {
   async operate(ops: readonly DpifOp[]): Promise<OpResult[]> {
     const backend = this.#open();
     // Most batches hold only operations for the provider: the common case costs one scan and no copy.
-    if (ops.every(isForProvider)) return backend.operate(ops);
+    const helps = backend.helps === true;
+    if (ops.every((op) => isForProvider(op, helps))) return backend.operate(ops);
     const results: OpResult[] = [];
     for (let at = 0; at < ops.length; at++) {
       const first = at;
-      while (at < ops.length && isForProvider(ops[at]!)) at++;
+      while (at < ops.length && isForProvider(ops[at]!, helps)) at++;
       if (at > first) results.push(...(await backend.operate(ops.slice(first, at))));
       if (at < ops.length) results.push(await performHere(backend, ops[at]!));
     }
@@ -266,9 +267,10 @@ export class DpifHandle implements Dpif {
   }
 }
 
-function isForProvider(op: DpifOp): boolean {
+function isForProvider(op: DpifOp, helps: boolean): boolean {
   if (!isComplete(op)) return false;
-  return op.type !== 'execute' || (isPacketSize(op.packet.length) && op.actions.length > 0 && !needsHelp(op));
+  if (op.type !== 'execute') return true;
+  return isPacketSize(op.packet.length) && op.actions.length > 0 && (helps || !needsHelp(op));
 }
 
 /** Performs an operation that is not for the provider. */

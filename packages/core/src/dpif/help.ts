@@ -48,8 +48,8 @@ export function needsHelp(op: ExecuteOp): boolean {
 /**
  * Executes `op` here and lets `backend` execute its output, userspace and recirc actions, one at a time and in order, on
  * the packet and metadata as they are at that point. The outcome is the last error that one of them had, or else that of
- * an action that failed here. EINVAL for a malformed list and EOPNOTSUPP for actions that go on with the packet as the
- * datapath leaves it (ct, meter, tunnels ...): then nothing is executed.
+ * an action that failed here. EINVAL for a list that is malformed or that `backend` would refuse, and EOPNOTSUPP for actions that
+ * go on with the packet as the datapath leaves it (ct, meter, tunnels ...): then nothing is executed.
  */
 export async function executeWithHelp(backend: DpifBackend, op: ExecuteOp): Promise<OpResult> {
   try {
@@ -61,6 +61,7 @@ export async function executeWithHelp(backend: DpifBackend, op: ExecuteOp): Prom
         `action ${ACTION_NAMES.get(foreign.type)} cannot be executed outside of the datapath, so the list cannot be split`,
       );
     }
+    await backend.checkExecute?.(op);
     const host = new SplittingHost();
     run(host, program, op);
     const results = host.steps.length === 0 ? [] : await backend.operate(host.steps);

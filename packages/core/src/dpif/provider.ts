@@ -4,7 +4,17 @@
  */
 
 import type { CaptureOptions, PacketCapture } from './capture.js';
-import type { DpifOp, DpifPort, DpStats, FlowDump, OpResult, PortChange, PortSpec, Upcall } from './dpif.js';
+import type {
+  DpifOp,
+  DpifPort,
+  DpStats,
+  ExecuteOp,
+  FlowDump,
+  OpResult,
+  PortChange,
+  PortSpec,
+  Upcall,
+} from './dpif.js';
 import type { Trace, TraceRequest } from './trace.js';
 
 /** A datapath type. Register it with a `DpifRegistry`. */
@@ -25,7 +35,7 @@ export interface DpifProvider {
 /**
  * One opener's view of a datapath. Methods mean what their namesakes in `Dpif` do, with arguments checked: names and
  * numbers of ports are possible ones, port 0 is never deleted, packets have 14 to 65,535 bytes, executions have actions and
- * need no help. What is optional has a default, which the comment tells.
+ * need no help (unless it `helps`). What is optional has a default, which the comment tells.
  *
  * Calls do not return EAGAIN or EINPROGRESS: what takes long resolves later.
  */
@@ -58,6 +68,13 @@ export interface DpifBackend {
   flowDump(): FlowDump;
   /** One result for each operation, in their order. Does not reject for an operation that fails. */
   operate(ops: readonly DpifOp[]): Promise<OpResult[]>;
+  /** Whether `operate` takes executions that need help, since there is a layer like ours behind it. Default: no. */
+  readonly helps?: boolean;
+  /**
+   * Rejects when the datapath would refuse the actions of `op`, which compile, for its packet: EINVAL. Asked before it gets them
+   * one at a time, which it would all take. Their number does not matter. Default: it takes whatever compiles.
+   */
+  checkExecute?(op: ExecuteOp): Promise<void>;
   /** Default: EOPNOTSUPP. */
   trace?(request: TraceRequest): Promise<Trace>;
   /** Default: EOPNOTSUPP. Captures end when the opener closes. */

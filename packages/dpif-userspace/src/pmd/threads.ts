@@ -126,8 +126,12 @@ export class ThreadPlane implements DataPlane, CrewHost {
     return sum;
   }
 
-  orphaned(upcalls: number, misses: number): void {
+  lost(misses: number): void {
     this.#counters[DP_LOST]! += misses;
+  }
+
+  orphaned(upcalls: number, misses: number): void {
+    this.lost(misses);
     this.#portlessDrops[DROP_PORT_DELETED]! += upcalls;
   }
 
