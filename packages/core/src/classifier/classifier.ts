@@ -65,7 +65,7 @@ export class Classifier {
   /** Flow ids below this one have been in use. */
   #highWater = 0;
   #free: number[] = [];
-  /** By flow id: subtable id (-1: no such flow) and row in it, and the serial number of the flow's creation. */
+  /** By flow id: subtable id + 1 (0: no such flow) and row in it, and the serial number of the flow's creation. */
   #subtable = new Int32Array();
   #row = new Int32Array();
   #serial = new Int32Array();
@@ -85,6 +85,7 @@ export class Classifier {
     this.#keys = new KeyStore(MIN_CAPACITY, this.#seed);
     this.counters = new FlowCounters(MIN_CAPACITY);
     if (options.replica !== undefined) this.counters.values = new Float64Array(options.replica);
+    this.#capacity = MIN_CAPACITY;
     this.#allocate(MIN_CAPACITY);
   }
 
@@ -113,7 +114,7 @@ export class Classifier {
 
   /** Whether flow `flow` exists; with `serial`, whether it did already when that was the latest serial number. */
   isFlow(flow: number, serial = this.#nextSerial): boolean {
-    return flow < this.#capacity && this.#subtable[flow]! >= 0 && ((this.#serial[flow]! - serial) | 0) <= 0;
+    return flow < this.#capacity && this.#subtable[flow]! > 0 && ((this.#serial[flow]! - serial) | 0) <= 0;
   }
 
   /** The flow with exactly this unmasked key, or -1. */
@@ -173,14 +174,14 @@ export class Classifier {
 
   /** Removes a flow that exists. Its id may be given to the next flow. */
   remove(flow: number): void {
-    const subtable = this.#subtables[this.#subtable[flow]!]!;
+    const subtable = this.#subtables[this.#subtable[flow]! - 1]!;
     const row = this.#row[flow]!;
     const inPort = subtable.portOf(row);
     const moved = subtable.delete(row);
     this.#ports.removed(subtable, inPort);
     if (moved >= 0) this.#row[moved] = row;
     if (subtable.count === 0) this.#dropSubtable(subtable);
-    this.#subtable[flow] = -1;
+    this.#subtable[flow] = 0;
     if (!this.#replica) {
       this.#keys.remove(flow);
       this.#free.push(flow);
@@ -201,6 +202,7 @@ export class Classifier {
     this.#ports.clear();
     this.#keys.clear(MIN_CAPACITY);
     if (!this.#replica) this.counters.values = new FlowCounters(MIN_CAPACITY).values;
+    this.#capacity = MIN_CAPACITY;
     this.#allocate(MIN_CAPACITY);
   }
 
@@ -211,7 +213,7 @@ export class Classifier {
 
   /** The mask row of a flow, shared by all flows with this mask: read only. */
   maskOf(flow: number): Int32Array {
-    return this.#subtables[this.#subtable[flow]!]!.mask;
+    return this.#subtables[this.#subtable[flow]! - 1]!.mask;
   }
 
   /** Orders subtables by recent hits. To be called about once a second: hits count half as much after each call. */
@@ -245,7 +247,7 @@ export class Classifier {
     }
     let id = this.#subtables.indexOf(undefined);
     if (id < 0) id = this.#subtables.length;
-    const subtable = new MutableSubtable(id, mask.slice(0, KEY_WORDS), this.#factors);
+    const subtable = new MutableSubtable(id, mask.slice(0, KEY_WORDS), this.#factors, this.maxFlows);
     this.#subtables[id] = subtable;
     this.#masks.insert(hash, id);
     this.search.order = [...this.search.order, subtable];
@@ -261,7 +263,7 @@ export class Classifier {
   }
 
   #place(flow: number, subtable: MutableSubtable, key: Int32Array, base: number): void {
-    this.#subtable[flow] = subtable.id;
+    this.#subtable[flow] = subtable.id + 1;
     this.#row[flow] = subtable.add(key, base, flow);
     this.#ports.added(subtable, key[base + W_IN_PORT]!);
     this.#nextSerial = (this.#nextSerial + 1) | 0;
@@ -278,24 +280,28 @@ export class Classifier {
   }
 
   #grow(capacity: number): void {
+    this.#capacity = capacity;
+    if (this.#replica) return;
     const { values } = this.counters;
     const [subtable, row, serial] = [this.#subtable, this.#row, this.#serial];
-    if (!this.#replica) {
-      this.#keys.grow(capacity);
-      this.counters.values = new FlowCounters(capacity).values;
-      this.counters.values.set(values);
-    }
+    this.#keys.grow(capacity);
+    this.counters.values = new FlowCounters(capacity).values;
+    this.counters.values.set(values);
     this.#allocate(capacity);
     this.#subtable.set(subtable);
     this.#row.set(row);
     this.#serial.set(serial);
   }
 
+  /**
+   * Replicas get all that they may ever need, since copying it would stop packets: 12 bytes a flow, which take up memory
+   * as flows come.
+   */
   #allocate(capacity: number): void {
-    this.#capacity = capacity;
-    this.#subtable = new Int32Array(capacity).fill(-1);
-    this.#row = new Int32Array(capacity);
-    this.#serial = new Int32Array(capacity);
+    const flows = this.#replica ? Math.max(capacity, this.maxFlows) : capacity;
+    this.#subtable = new Int32Array(flows);
+    this.#row = new Int32Array(flows);
+    this.#serial = new Int32Array(flows);
   }
 }
 

@@ -11,10 +11,18 @@ const MIN_SLOTS = 16;
 
 export class HashIndex {
   /** Pairs of hash and value + 1; a second word of 0 is a free slot. Replaced when the index grows or shrinks. */
-  slots = new Int32Array(MIN_SLOTS * 2);
+  slots: Int32Array;
   /** Number of slots less one. An entry with hash `h` is at slot `h & mask` or follows it without a gap. */
-  mask = MIN_SLOTS - 1;
+  mask: number;
+  readonly #minSlots: number;
   #count = 0;
+
+  /** An empty index of `minSlots` slots, a power of two; it never has fewer. */
+  constructor(minSlots = MIN_SLOTS) {
+    this.#minSlots = minSlots;
+    this.slots = new Int32Array(minSlots * 2);
+    this.mask = minSlots - 1;
+  }
 
   get count(): number {
     return this.#count;
@@ -45,7 +53,7 @@ export class HashIndex {
     }
     slots[hole * 2 + 1] = 0;
     this.#count--;
-    if (mask >= MIN_SLOTS && this.#count * 8 < mask) this.#resize((mask + 1) / 2);
+    if (mask >= this.#minSlots && this.#count * 8 < mask) this.#resize((mask + 1) / 2);
   }
 
   /** Gives the entry `from` under `hash` the value `to`. */
@@ -54,8 +62,8 @@ export class HashIndex {
   }
 
   clear(): void {
-    this.slots = new Int32Array(MIN_SLOTS * 2);
-    this.mask = MIN_SLOTS - 1;
+    this.slots = new Int32Array(this.#minSlots * 2);
+    this.mask = this.#minSlots - 1;
     this.#count = 0;
   }
 

@@ -1,6 +1,6 @@
 /** Tuple-space search: the flow that a key matches, over all subtables. Hot: no allocation, no throw. */
 
-import { findMasked, type Subtable } from './subtable.hot.js';
+import { findMasked, flowOfRow, type Subtable } from './subtable.hot.js';
 
 export class TupleSearch {
   /** Subtables to probe, most hit first. Replaced as a whole by the control path. */
@@ -17,7 +17,7 @@ export class TupleSearch {
       if (row < 0) continue;
       subtable.hits++;
       this.probes = i + 1;
-      return subtable.rows[row * subtable.stride]!;
+      return flowOfRow(subtable, row);
     }
     this.probes = order.length;
     return -1;
@@ -29,7 +29,7 @@ export class TupleSearch {
     for (let i = 0; i < order.length; i++) {
       const subtable = order[i]!;
       const row = findMasked(subtable, keys, base);
-      if (row >= 0) return subtable.rows[row * subtable.stride]!;
+      if (row >= 0) return flowOfRow(subtable, row);
     }
     return -1;
   }

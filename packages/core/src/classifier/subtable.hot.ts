@@ -3,7 +3,7 @@
  * Hot: no allocation, no throw. Changed by subtable.ts on the control path.
  */
 
-/** Words in front of a row's masked words: the flow id. */
+/** Words in front of a row's masked words: the flow id + 1. */
 export const ROW_HEAD = 1;
 
 /** What `HashIndex` shows to a prober. */
@@ -24,12 +24,12 @@ export class Subtable {
    * most masks live in the first 13 words without a gap, and walking those in order takes 40 ns instead of 69.
    */
   readonly runs: Int32Array;
-  /** Words from one row to the next: flow id, then the masked words of all runs. */
+  /** Words from one row to the next: flow id + 1, then the masked words of all runs. */
   readonly stride: number;
-  /** What no row uses has -1 for a flow id, so that whoever remembers a place sees that the flow is gone. */
+  /** What no row uses has 0 for a flow id + 1, so that whoever remembers a place sees that the flow is gone. */
   rows: Int32Array;
-  /** From hash to row. */
-  readonly index: ProbedIndex;
+  /** From hash to row. Replaced with the rows when the subtable grows or shrinks. */
+  index: ProbedIndex;
   /** Matches since the last ranking, and what is left of those before. */
   hits = 0;
 
@@ -77,6 +77,11 @@ export function findMasked(subtable: Subtable, keys: Int32Array, base: number): 
     if (entry === 0) return -1;
     if (slots[at * 2] === hash && isRow(subtable, entry - 1, keys, base)) return entry - 1;
   }
+}
+
+/** The flow of a row that is in use. */
+export function flowOfRow(subtable: Subtable, row: number): number {
+  return subtable.rows[row * subtable.stride]! - 1;
 }
 
 function isRow(subtable: Subtable, row: number, keys: Int32Array, base: number): boolean {

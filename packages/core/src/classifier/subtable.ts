@@ -5,20 +5,43 @@ import { HashIndex } from './hash-index.js';
 import { hashMasked, ROW_HEAD, Subtable } from './subtable.hot.js';
 
 const MIN_ROWS = 4;
+/**
+ * Rows that move to the next generation with each change. A generation that is seven eighths full begins to, and is
+ * through before it is full if these are more than eight.
+ */
+const STEP = 9;
 /** Words without mask bits that are cheaper to walk over than to begin another run for. */
 const MAX_GAP = 2;
 
 /** A key with one row's masked words in place; words outside the mask are stale, and every hash ignores them. */
 const spread = new Int32Array(KEY_WORDS);
 
-/** A subtable together with what only its changer sees. */
-export class MutableSubtable extends Subtable {
-  declare readonly index: HashIndex;
-  #count = 0;
+/** Room for a number of rows. */
+interface Generation {
+  readonly rows: Int32Array;
+  /** At most half full. */
+  readonly index: HashIndex;
+}
 
-  /** Makes an empty subtable. Owns `mask`, a row of KEY_WORDS words, from now on. */
-  constructor(id: number, mask: Int32Array, factors: Int32Array) {
+/**
+ * A subtable together with what only its changer sees.
+ *
+ * It grows and shrinks some rows at a time: moving half a million at once stopped the packets of a poll-mode thread for
+ * 50 ms. While rows move, lookups know the old generation, which is complete; the next one has copies of the first rows.
+ */
+export class MutableSubtable extends Subtable {
+  declare index: HashIndex;
+  readonly #limit: number;
+  #count = 0;
+  #next: Generation | undefined;
+  /** Rows that the next generation has. */
+  #moved = 0;
+
+  /** Makes an empty subtable for at most `limit` flows. Owns `mask`, a row of KEY_WORDS words, from now on. */
+  constructor(id: number, mask: Int32Array, factors: Int32Array, limit: number) {
     super(id, mask, factors, runsOf(mask), new HashIndex());
+    this.#limit = limit;
+    this.rows = new Int32Array(MIN_ROWS * this.stride);
   }
 
   get count(): number {
@@ -28,10 +51,9 @@ export class MutableSubtable extends Subtable {
   /** Adds flow `flow` with key `key[base, ...)`; returns its row. No flow of this subtable matches the key yet. */
   add(key: Int32Array, base: number, flow: number): number {
     const { stride, runs, mask } = this;
-    if ((this.#count + 1) * stride > this.rows.length) this.#resize(this.#count * 2);
     const row = this.#count++;
     let at = row * stride;
-    this.rows[at] = flow;
+    this.rows[at] = flow + 1;
     at += ROW_HEAD;
     for (let run = 0; run < runs.length; run += 2) {
       for (let word = runs[run]!; word < runs[run + 1]!; word++) {
@@ -39,6 +61,7 @@ export class MutableSubtable extends Subtable {
       }
     }
     this.index.insert(hashMasked(this, key, base), row);
+    this.#move();
     return row;
   }
 
@@ -47,19 +70,31 @@ export class MutableSubtable extends Subtable {
    * be told its new row; -1 when none moved.
    */
   delete(row: number): number {
-    const { stride } = this;
-    this.index.remove(this.#hashOf(row), row);
+    const { stride, rows } = this;
+    const next = this.#next;
     const last = --this.#count;
-    let moved = -1;
+    const hash = this.#hashOf(row);
+    const hashOfLast = this.#hashOf(last);
+    this.index.remove(hash, row);
     if (row !== last) {
-      this.index.replace(this.#hashOf(last), last, row);
-      this.rows.copyWithin(row * stride, last * stride, (last + 1) * stride);
-      moved = this.rows[row * stride]!;
+      this.index.replace(hashOfLast, last, row);
+      rows.copyWithin(row * stride, last * stride, (last + 1) * stride);
     }
-    this.rows[last * stride] = -1;
-    const capacity = this.rows.length / stride;
-    if (capacity > MIN_ROWS && this.#count * 4 < capacity) this.#resize(capacity / 2);
-    return moved;
+    rows[last * stride] = 0;
+    if (next !== undefined && row < this.#moved) {
+      next.index.remove(hash, row);
+      if (row !== last) {
+        if (last < this.#moved) next.index.replace(hashOfLast, last, row);
+        else next.index.insert(hashOfLast, row);
+        this.#copyRow(next, row);
+      }
+      if (last < this.#moved) {
+        next.rows[last * stride] = 0;
+        this.#moved = last;
+      }
+    }
+    this.#move();
+    return row === last ? -1 : rows[row * stride]! - 1;
   }
 
   /** The masked in_port of a row; 0 when the mask has none of it. */
@@ -77,12 +112,35 @@ export class MutableSubtable extends Subtable {
     return hashMasked(this, spread, 0);
   }
 
-  #resize(rows: number): void {
-    const used = this.#count * this.stride;
-    const resized = new Int32Array(Math.max(rows, MIN_ROWS) * this.stride);
-    resized.set(this.rows.subarray(0, used));
-    resized.fill(-1, used);
-    this.rows = resized;
+  /** Begins to move when there is little or much room left, and moves {@link STEP} rows. */
+  #move(): void {
+    const count = this.#count;
+    let next = this.#next;
+    if (next === undefined) {
+      const capacity = this.rows.length / this.stride;
+      let rows = capacity;
+      if (count * 8 >= capacity * 7 && capacity < this.#limit) rows = capacity * 2;
+      else if (count * 4 < capacity && capacity > MIN_ROWS) rows = capacity / 2;
+      if (rows === capacity) return;
+      next = { rows: new Int32Array(rows * this.stride), index: new HashIndex(rows * 2) };
+      this.#next = next;
+      this.#moved = 0;
+    }
+    const end = Math.min(this.#moved + STEP, count);
+    for (let row = this.#moved; row < end; row++) {
+      this.#copyRow(next, row);
+      next.index.insert(this.#hashOf(row), row);
+    }
+    this.#moved = end;
+    if (end < count) return;
+    this.rows = next.rows;
+    this.index = next.index;
+    this.#next = undefined;
+  }
+
+  #copyRow(next: Generation, row: number): void {
+    const end = (row + 1) * this.stride;
+    for (let at = row * this.stride; at < end; at++) next.rows[at] = this.rows[at]!;
   }
 }
 

@@ -29,7 +29,9 @@ export class Replica implements FlowView {
     this.search = this.classifier.search;
     this.counters = this.classifier.counters;
     this.programs = this.actions.programs;
-    this.programOf = new Int32Array(this.classifier.capacity);
+    const { capacity, maxFlows } = this.classifier;
+    // As the classifier's own: nothing to copy when the table grows.
+    this.programOf = new Int32Array(Math.max(capacity, maxFlows));
   }
 
   put(flow: number, key: Int32Array, mask: KnownMask, actions: Uint8Array): void {
@@ -38,11 +40,6 @@ export class Replica implements FlowView {
     if (classifier.isFlow(flow)) throw new Error(`flow ${flow} is in the thread's copy of the table already`);
     const program = this.actions.acquire(actions);
     classifier.insertReplica(flow, key, 0, mask);
-    if (classifier.capacity > this.programOf.length) {
-      const programOf = new Int32Array(classifier.capacity);
-      programOf.set(this.programOf);
-      this.programOf = programOf;
-    }
     this.programOf[flow] = program;
   }
 
@@ -57,8 +54,9 @@ export class Replica implements FlowView {
   del(flow: number): void {
     this.#demand(flow);
     this.actions.release(this.programOf[flow]!);
+    const { capacity } = this.classifier;
     this.classifier.remove(flow);
-    this.#shrink();
+    this.#giveBack(capacity);
   }
 
   flush(): void {
@@ -66,8 +64,9 @@ export class Replica implements FlowView {
     for (let flow = 0; flow < classifier.capacity; flow++) {
       if (classifier.isFlow(flow)) this.actions.release(this.programOf[flow]!);
     }
+    const { capacity } = classifier;
     classifier.clear();
-    this.#shrink();
+    this.#giveBack(capacity);
   }
 
   #demand(flow: number): void {
@@ -76,8 +75,7 @@ export class Replica implements FlowView {
   }
 
   /** The classifier gives its memory back when the last flow is gone. */
-  #shrink(): void {
-    const { capacity } = this.classifier;
-    if (capacity < this.programOf.length) this.programOf = new Int32Array(capacity);
+  #giveBack(capacity: number): void {
+    if (this.classifier.capacity < capacity) this.programOf = new Int32Array(this.programOf.length);
   }
 }

@@ -9,8 +9,8 @@
 import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
 import { extractFrame, LAYER_WORDS, tcpFlagsOf } from '../../flow/extract.hot.js';
 import type { PacketBatch } from '../../packet/batch.hot.js';
-import { findMasked, type Subtable } from '../subtable.hot.js';
-import { COMPACT_WORDS, type CompactTerms, findCompact, flowOfRow, matchesCompact } from './compact.hot.js';
+import { findMasked, flowOfRow, type Subtable } from '../subtable.hot.js';
+import { COMPACT_WORDS, type CompactTerms, findCompact, matchesCompact } from './compact.hot.js';
 import { FlowCache, NO_REFERENCE, rowOf, tableOf } from './flow-cache.hot.js';
 
 /**
@@ -293,5 +293,5 @@ export class BurstLookup extends BurstMemory {
 /** The flow at a place that a hint names, which may have no row by now: any number of 0 or more, or -1. */
 function flowAt(subtable: Subtable, row: number): number {
   const at = row * subtable.stride;
-  return at < subtable.rows.length ? subtable.rows[at]! : -1;
+  return at < subtable.rows.length ? subtable.rows[at]! - 1 : -1;
 }

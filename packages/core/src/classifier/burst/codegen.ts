@@ -189,7 +189,7 @@ function probeSource(subtable: Subtable, s: number, words: readonly number[], fa
         if (slots${s}[slot * 2] !== h) continue;
         const row = (entry - 1) * ${subtable.stride};
         if (${equal.join(' && ') || 'true'}) {
-          found = rows${s}[row];
+          found = rows${s}[row] - 1;
           position = ${s + 1};
           break;
         }

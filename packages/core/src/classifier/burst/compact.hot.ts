@@ -3,7 +3,7 @@
  * For ports with many masks, where code for each mask would be too much code. Hot: no allocation, no throw.
  */
 
-import { finishHash, ROW_HEAD, type Subtable } from '../subtable.hot.js';
+import { finishHash, type Subtable } from '../subtable.hot.js';
 
 /** Words from one packet's compact row to the next: zero, in_port, and at most 37 that a frame decides. */
 export const COMPACT_WORDS = 40;
@@ -22,9 +22,6 @@ export interface CompactTerms {
   /** By subtable id: its position, or -1. */
   readonly positions: Int32Array;
 }
-
-// V8 folds a module's own constants into the code, imported ones not.
-const HEAD = ROW_HEAD;
 
 /** Whether row `row` of the subtable at `position` matches the compact row at `compact[base]`. */
 export function matchesCompact(
@@ -70,9 +67,4 @@ export function findCompact(
       return entry - 1;
     }
   }
-}
-
-/** The flow of row `row`. */
-export function flowOfRow(subtable: Subtable, row: number): number {
-  return subtable.rows[row * subtable.stride + HEAD - 1]!;
 }
