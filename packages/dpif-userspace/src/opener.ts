@@ -49,7 +49,7 @@ export class Opener implements DpifBackend {
     this.#datapath.listeners.delete(this.#changes);
     this.#changes.wakeAll();
     this.#closed = true;
-    await Promise.all(this.#captures.map((capture) => capture.stop()));
+    await Promise.all(this.#captures.map((capture) => capture.discard()));
     await this.recvSet(false);
     await this.#host.closed();
   }
@@ -147,8 +147,8 @@ export class Opener implements DpifBackend {
   async capture(options: CaptureOptions): Promise<PacketCapture> {
     const capture = await this.#datapath.captures.start(options);
     // The handle was closed meanwhile.
-    if (this.#closed) await capture.stop();
-    this.#captures = [...this.#captures.filter(({ over }) => !over), capture];
+    if (this.#closed) await capture.discard();
+    this.#captures = [...this.#captures.filter(({ forgotten }) => !forgotten), capture];
     return capture;
   }
 

@@ -123,8 +123,19 @@ describe.each([0, 2])('with %i threads', (threads) => {
     const captures = await Promise.all(Array.from({ length: 8 }, () => other.capture()));
     await expect(rig.dpif.capture()).rejects.toMatchObject({ code: 'EMFILE' });
     const waiting = captures[0]!.next(1);
+    // One that ended and still holds packets counts until they have been read.
+    rig.device('p1').inject(frame(6));
+    expect(await waiting).toHaveLength(1);
+    expect(await captures[0]!.stop()).toEqual({ missed: 0 });
+    await expect(rig.dpif.capture()).rejects.toMatchObject({ code: 'EMFILE' });
+    while ((await captures[0]!.next(9)).length > 0);
+    const ninth = await rig.dpif.capture();
+    const quiet = ninth.next(1, AbortSignal.timeout(20));
     await other.close();
-    expect(await waiting).toEqual([]);
+    expect(await captures[1]!.next(1)).toEqual([]);
+    expect(await quiet).toEqual([]);
+    expect(await ninth.stop()).toEqual({ missed: 0 });
+    await expect(Promise.all(Array.from({ length: 6 }, () => rig.dpif.capture()))).resolves.toHaveLength(6);
     const again = await rig.dpif.capture({ direction: 'in' });
     rig.device('p1').inject(frame(5));
     expect((await take(again, 1)).map(brief)).toEqual(['in 1 5']);
@@ -154,7 +165,7 @@ it('goes on when a thread dies and another one takes its place', async () => {
     threads.device('q1').inject(frame(1));
     expect((await take(capture, 1)).map(brief)).toEqual(['in 1 1']);
     await threads.plane.crew.slots[0]!.thread!.terminate();
-    await eventually(() => threads.events.some(({ type }) => type === 'restarted'));
+    await eventually(() => threads.events.some(({ type }) => type === 'restarted'), 20_000);
     threads.device('q1').inject(frame(2));
     expect((await take(capture, 1)).map(brief)).toEqual(['in 1 2']);
   } finally {

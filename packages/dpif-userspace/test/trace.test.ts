@@ -222,7 +222,7 @@ describe('a trace and the datapath', () => {
           ]);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 });

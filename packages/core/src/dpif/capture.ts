@@ -32,7 +32,7 @@ export interface CapturedPacket {
 
 /**
  * A capture that runs. What it has is held in memory of fixed size until it is read; packets that meet no room are not captured,
- * and counted. It ends with `stop`, or with the handle that it was started on.
+ * and counted. It ends with `stop`, and is forgotten when it was read to its end, or with the handle that it was started on.
  */
 export interface PacketCapture {
   /**

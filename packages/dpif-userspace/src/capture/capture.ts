@@ -8,29 +8,45 @@ import { SEEN_IN, TAP_HEAD } from './tap.hot.js';
 /** Bytes of packets after which one reading is enough. */
 const READ_BYTES = 256 << 10;
 
+/** Who lets packets be captured. */
+export interface CaptureHost {
+  /** Takes the taps away. */
+  remove(): Promise<void>;
+  /** The memory of the capture is gone. */
+  forgotten(): void;
+}
+
 export class Capture implements PacketCapture {
   readonly #source: TapSource;
   readonly #rings: (SharedRing | undefined)[] = [];
-  readonly #remove: () => Promise<void>;
+  readonly #host: CaptureHost;
   readonly #unwatch: () => void;
   readonly #waiting = new Set<() => void>();
   readonly #double = new Float64Array(1);
   readonly #half = new Int32Array(this.#double.buffer);
   #stopped: Promise<void> | undefined;
+  /** Once its memory is gone. */
+  #missed: number | undefined;
   #over = false;
+  #forgotten = false;
   /** Ring that is read first next time, so that none waits for another. */
   #turn = 0;
 
-  /** `remove` takes the taps away. */
-  constructor(source: TapSource, remove: () => Promise<void>) {
+  constructor(source: TapSource, host: CaptureHost) {
     this.#source = source;
-    this.#remove = remove;
+    this.#host = host;
     this.#unwatch = watchWord(new Int32Array(source.bell), 0, () => this.#wake());
   }
 
-  /** Nothing is captured any more. */
-  get over(): boolean {
-    return this.#over;
+  /** It was read to its end, or discarded. */
+  get forgotten(): boolean {
+    return this.#forgotten;
+  }
+
+  /** Ends it, and throws away what was not read. */
+  async discard(): Promise<void> {
+    await this.stop();
+    this.#forget();
   }
 
   async next(max: number, signal?: AbortSignal): Promise<readonly CapturedPacket[]> {
@@ -38,7 +54,11 @@ export class Capture implements PacketCapture {
     for (;;) {
       if (signal?.aborted === true) return [];
       const packets = this.#read(max);
-      if (packets.length > 0 || this.#over) return packets;
+      if (packets.length > 0) return packets;
+      if (this.#over) {
+        this.#forget();
+        return packets;
+      }
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           this.#waiting.delete(wake);
@@ -54,20 +74,33 @@ export class Capture implements PacketCapture {
   async stop(): Promise<{ readonly missed: number }> {
     this.#stopped ??= this.#end();
     await this.#stopped;
-    const missed = this.#source.memories.map((memory) =>
-      memory === undefined ? 0 : new Float64Array(memory.missed)[0]!,
-    );
-    return { missed: missed.reduce((sum, count) => sum + count, 0) };
+    return { missed: this.#missed ?? this.#countMissed() };
   }
 
   async #end(): Promise<void> {
     try {
-      await this.#remove();
+      await this.#host.remove();
     } finally {
       this.#over = true;
       this.#unwatch();
       this.#wake();
     }
+  }
+
+  #forget(): void {
+    if (this.#forgotten) return;
+    this.#forgotten = true;
+    this.#rings.length = 0;
+    this.#missed = this.#countMissed();
+    this.#source.clear();
+    this.#host.forgotten();
+  }
+
+  #countMissed(): number {
+    const counts = this.#source.memories.map((memory) =>
+      memory === undefined ? 0 : new Float64Array(memory.missed)[0]!,
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   #wake(): void {

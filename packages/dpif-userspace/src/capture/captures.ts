@@ -5,13 +5,13 @@ import type { DataPlane } from '../plane.js';
 import { Capture } from './capture.js';
 import { TapSource, tapSpec } from './source.js';
 
-/** Captures at a time: each has a ring for each thread, and costs each packet. */
+/** Captures at a time that run or have not been read to their end: each has a ring for each thread. */
 const MAX_CAPTURES = 8;
 
 export class Captures {
   readonly #plane: DataPlane;
   readonly #vlanLimit: number;
-  #running = 0;
+  #captures = 0;
   #nextId = 1;
 
   constructor(plane: DataPlane, vlanLimit: number) {
@@ -21,22 +21,27 @@ export class Captures {
 
   /** Begins a capture. EINVAL for bad options, EMFILE when too many run. */
   async start(options: CaptureOptions): Promise<Capture> {
-    if (this.#running >= MAX_CAPTURES) {
-      throw new DpifError('EMFILE', `${MAX_CAPTURES} captures run on this datapath; end one first`);
+    if (this.#captures >= MAX_CAPTURES) {
+      throw new DpifError(
+        'EMFILE',
+        `${MAX_CAPTURES} captures run on this datapath or have not been read to their end; end one first`,
+      );
     }
     const source = new TapSource(tapSpec(this.#nextId++, options, this.#vlanLimit));
     const { id } = source.spec;
-    this.#running++;
-    const remove = async (): Promise<void> => {
-      this.#running--;
-      await this.#plane.removeTap(id);
-    };
+    this.#captures++;
     try {
       await this.#plane.addTap(source);
     } catch (error) {
-      await remove();
+      this.#captures--;
+      await this.#plane.removeTap(id);
       throw error;
     }
-    return new Capture(source, remove);
+    return new Capture(source, {
+      remove: () => this.#plane.removeTap(id),
+      forgotten: () => {
+        this.#captures--;
+      },
+    });
   }
 }

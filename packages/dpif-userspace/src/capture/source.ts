@@ -48,6 +48,11 @@ export class TapSource {
     return this.#memories[index];
   }
 
+  /** Gives the memory back. No tap writes to it any more. */
+  clear(): void {
+    this.#memories.length = 0;
+  }
+
   /** Those that were asked for, by thread. */
   get memories(): readonly (TapMemory | undefined)[] {
     return this.#memories;

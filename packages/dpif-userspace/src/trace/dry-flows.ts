@@ -42,6 +42,8 @@ export class DryFlows implements FlowView {
   programOf = new Int32Array(0);
   readonly #flows: TracedFlows;
   readonly #recorder: Recorder;
+  /** Numbers of flows that were found before. */
+  readonly #numbers = new Map<number, number>();
 
   constructor(flows: TracedFlows, recorder: Recorder) {
     this.#flows = flows;
@@ -64,8 +66,11 @@ export class DryFlows implements FlowView {
     const visited = subtables.findIndex((subtable) => sameMask(subtable.mask, mask)) + 1;
     const { key, mask: maskBytes, actions } = this.#flows.read(flow);
     this.#recorder.beginPass(keys, base, subtables.length, visited, { key, mask: maskBytes, actions });
+    const known = this.#numbers.get(flow);
+    if (known !== undefined) return known;
     const number = this.programs.push(compileActions(actions, { steps: true })) - 1;
     this.programOf = Int32Array.from(this.programs.keys());
+    this.#numbers.set(flow, number);
     return number;
   }
 }

@@ -59,6 +59,7 @@ export class Recorder {
 
   beginPass(keys: Int32Array, base: number, masks: number, visited: number, flow: TracePass['flow']): void {
     const key = this.#keep(flowToKey(keys, base, { vlanLimit: this.#vlanLimit }));
+    for (const bytes of Object.values(flow ?? {})) this.#keep(bytes);
     const steps: TraceStep[] = [];
     const events: TraceEvent[] = [];
     const pass: TracePass = { key, masks, visited, ...(flow !== undefined && { flow }), steps, events };

@@ -170,6 +170,8 @@ export function remoteCommands(context: DpctlContext, keeper: DatapathKeeper): C
       const found = captures.find(capture);
       captures.remove(capture);
       await found?.stop();
+      // Read to its end, it gives its memory back.
+      while (((await found?.next(methods.SLICE_ITEMS)) ?? []).length > 0);
     }),
 
     ofDpif(methods.recvSet, (dpif, enable) => dpif.recvSet(enable)),
