@@ -52,6 +52,8 @@ const PLAIN: readonly (readonly string[])[] = [
   ['dpif-netdev/pmd-stats-clear'],
   ['dpif-netdev/pmd-perf-show', '-nh', '-it', '1'],
   ['vlog/set', 'switchd:file:info'],
+  ['dpctl/trace', 'dummy@br0', FLOW, '1'],
+  ['dpctl/trace', '0200000000020200000000018888', 'p1'],
   ['vlog/list'],
   ['vlog/reopen'],
   ['time/warp', '100', '10'],
@@ -91,6 +93,16 @@ export const REQUESTS: readonly string[] = [
     ['dpif-remote/flow-dump', '[1,null]'],
     ['dpif-remote/flow-dump-next', '[1,[1,10]]'],
     ['dpif-remote/flow-flush', '[1,null]'],
+  ),
+  remote(
+    ['dpif-remote/trace', `[1,{"packet":"${FRAME}","metadata":"${KEY}"}]`],
+    [
+      'dpif-remote/capture-start',
+      `[1,{"port":1,"direction":"in","snaplen":40,"filter":{"key":"${KEY}","mask":"${KEY}"}}]`,
+    ],
+    ['dpif-remote/capture-next', '[7,[1,[1,10]]]'],
+    ['dpif-remote/capture-stop', '[1,1]'],
+    ['dpif-remote/capture-done', '[1,1]'],
   ),
   remote(
     ['dpif-remote/handlers-set', '[1,2]'],
