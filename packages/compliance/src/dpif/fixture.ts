@@ -36,6 +36,10 @@ export const DPIF_FEATURES = [
   'action-rules',
   /** `portGetDrops` names why packets were dropped. */
   'drops',
+  /** `trace`. */
+  'traces',
+  /** `capture`. */
+  'captures',
 ] as const;
 export type DpifFeature = (typeof DPIF_FEATURES)[number];
 

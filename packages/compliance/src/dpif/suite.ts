@@ -15,6 +15,7 @@ import { queueCases } from './queue-cases.js';
 import { refusalCases } from './refusal-cases.js';
 import { trafficCases } from './traffic-cases.js';
 import { upcallCases } from './upcall-cases.js';
+import { watchingCases } from './watching-cases.js';
 
 const CASES = [
   ...datapathCases,
@@ -30,6 +31,7 @@ const CASES = [
   ...upcallCases,
   ...queueCases,
   ...concurrencyCases,
+  ...watchingCases,
 ];
 
 /** The cases for one provider. Each runs `setup`, its checks, and `teardown` whatever happened. */
