@@ -59,8 +59,8 @@ export async function runEpoch(rig: Rig, random: Random, operations: number): Pr
   const crashes = rig.crashes;
   const flows = await Flows.of(rig, exact);
   const epoch: Epoch = { rig, random, flows, exact, beside: [] };
-  // Some flows are there from the first packet on.
-  for (let i = 0; i < 10; i++) await flows.change(random);
+  // Most flows are there from the first packet on.
+  for (let i = 0; i < 30; i++) await flows.change(random);
   await rig.traffic(true);
   for (let i = 0; i < operations; i++) {
     await choose(random)(epoch);
