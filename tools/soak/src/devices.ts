@@ -24,8 +24,8 @@ function altered(target: Netdev, overrides: Overrides): Netdev {
 }
 
 export class Devices {
-  /** One word that fragile devices look at (fragile-queue.ts). */
-  readonly breaks = new Int32Array(new SharedArrayBuffer(4));
+  /** What breaks next (fragile-queue.ts). */
+  readonly #breaks = new Int32Array(new SharedArrayBuffer(4));
   readonly #open = new Map<string, Netdev>();
   readonly #gone: DeviceCounts = { rx: 0, tx: 0 };
   readonly #dummies: readonly DummyProvider[];
@@ -35,7 +35,7 @@ export class Devices {
   constructor() {
     const [dummy, relay, fragile] = ['dummy', 'relay', 'fragile'].map((type) => new DummyProvider(type));
     this.#dummies = [dummy!, relay!, fragile!];
-    const breaks = this.breaks.buffer;
+    const breaks = this.#breaks.buffer;
     this.providers = [
       this.counted(dummy!, () => ({})),
       this.counted(relay!, () => ({ transmitDescriptor: undefined })),
@@ -88,9 +88,13 @@ export class Devices {
     return counts;
   }
 
-  /** Whether a fragile device was told to break and did not yet. */
-  get breaking(): boolean {
-    return Atomics.load(this.breaks, 0) !== CALM;
+  /** A fragile device shall break once, at the next occasion: BREAK_RECEIVE or BREAK_SEND. */
+  breakOnce(what: number): void {
+    Atomics.store(this.#breaks, 0, what);
+  }
+
+  calm(): void {
+    Atomics.store(this.#breaks, 0, CALM);
   }
 
   async #close(name: string, netdev: Netdev): Promise<void> {

@@ -146,9 +146,9 @@ async function settle(rig: Rig): Promise<void> {
 
 /** A thread dies of its driver. Only where each packet ends in one place: of copies nobody could say how many were made. */
 async function crash({ rig, random, exact }: Epoch): Promise<void> {
-  if (exact || rig.devices.breaking) return;
+  if (exact) return;
   await rig.whole();
-  Atomics.store(rig.devices.breaks, 0, random(2) === 0 ? BREAK_RECEIVE : BREAK_SEND);
+  rig.devices.breakOnce(random(2) === 0 ? BREAK_RECEIVE : BREAK_SEND);
 }
 
 async function execute({ rig, exact }: Epoch): Promise<void> {
