@@ -22,5 +22,7 @@ await runMain(async () => {
   bootstrap();
   const file = join(root, programs[name]);
   process.argv = [process.argv[0], file, ...args];
+  // "etherloom doctor" asks the program that has the drivers.
+  process.env.ETHERLOOM_SWITCHD ??= join(root, programs.switchd);
   await import(pathToFileURL(file).href);
 });

@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { HELP, parseFlags } from './config/flags.js';
 import { checkConfig, type RawConfig, readConfigFile } from './config/load.js';
 import { Daemon } from './daemon/daemon.js';
+import { diagnose } from './doctor/doctor.js';
 import { UserError } from './user-error.js';
 
 /** No file: only what the flags say. */
@@ -15,6 +16,11 @@ const STOP_TIMEOUT = 10_000;
 
 /** Runs until a signal or the control command `exit`; resolves to the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
+  if (argv[0] === '--doctor') {
+    const diagnosis = await diagnose(argv.slice(1));
+    process.stdout.write(`${JSON.stringify(diagnosis, null, 2)}\n`);
+    return diagnosis.ok ? 0 : 1;
+  }
   try {
     const flags = parseFlags(argv);
     if (flags.help) {

@@ -135,6 +135,7 @@ Options:
   --dummy               for tests: datapaths and devices in memory, on a clock that can be stopped (see the README)
   --log-level LEVEL     ${LOG_LEVELS.join(', ')} (default info)
   --log-stderr          write the log to standard error too (the default on a terminal)
+  --doctor [IFACE]...   print as JSON what this machine lacks for ports; "etherloom doctor" makes a table of it
   --version             print the version
   -h, --help            print this help
 

@@ -4,6 +4,7 @@ import { CAPTURE } from './capture.js';
 import type { CliCommand } from './command.js';
 import { completionCommand } from './completion.js';
 import { DAEMON_CLI } from './daemon-commands.js';
+import { DOCTOR } from './doctor.js';
 import { DPCTL_CLI } from './dpctl-commands.js';
 import { MONITOR } from './monitor.js';
 
@@ -14,6 +15,7 @@ const all: readonly CliCommand[] = [
   ...DAEMON_CLI,
   CAPTURE,
   MONITOR,
+  DOCTOR,
   completionCommand(() => COMMANDS),
 ];
 

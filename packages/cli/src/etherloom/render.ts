@@ -8,7 +8,7 @@ import { type FdbEntry, formatFdb } from '../fdb.js';
 import type { Screen } from './session.js';
 
 // Whether there are colours was decided already, from where the output goes.
-const styled = (screen: Screen, style: 'bold' | 'red', text: string): string =>
+export const styled = (screen: Screen, style: 'bold' | 'red' | 'yellow' | 'green', text: string): string =>
   screen.colour ? styleText(style, text, { validateStream: false }) : text;
 const bold = (screen: Screen, text: string): string => styled(screen, 'bold', text);
 
