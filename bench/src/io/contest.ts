@@ -41,7 +41,7 @@ export async function contest(
     }
     return rows;
   } finally {
-    for (const lane of lanes) await lane.close();
+    await Promise.all(lanes.map((lane) => lane.close()));
     rmSync(folder, { recursive: true, force: true });
   }
 }

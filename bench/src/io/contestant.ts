@@ -9,6 +9,8 @@ export interface Contestant {
   readonly kind: 'veth' | 'tap';
   /** Whether hosts must finish checksums for it, since it passes on unfinished ones as they are. */
   readonly wantsChecksums?: boolean;
+  /** Takes part in what TCP does only. */
+  readonly tcpOnly?: boolean;
   /** Whether the generator's frames, which never were socket buffers, reach it. */
   readonly takesFrames: boolean;
   /** Why it cannot take part; undefined when it can, after installing what it needs. */

@@ -43,23 +43,24 @@ export class Lane {
   readonly processes: Processes;
   readonly #home: Netns;
 
-  private constructor(contestant: Contestant, [source, home, sink]: readonly Netns[], folder: string) {
+  private constructor(contestant: Contestant, [source, home, sink]: readonly Netns[], processes: Processes) {
     this.contestant = contestant;
     this.source = source!;
     this.#home = home!;
     this.sink = sink!;
     this.sourceDevice = contestant.kind === 'tap' ? SOURCE.port : SOURCE.veth;
     this.sinkDevice = contestant.kind === 'tap' ? SINK.port : SINK.veth;
-    this.processes = new Processes(folder);
+    this.processes = processes;
   }
 
   /** Starts `contestant` on processor `core`, still; `folder` is empty and its own. On failure nothing is left. */
   static async open(contestant: Contestant, folder: string, core: number, programs: Programs): Promise<Lane> {
     const made: Netns[] = [];
+    const processes = new Processes(folder);
     mkdirSync(folder, { recursive: true });
     try {
       for (let i = 0; i < 3; i++) made.push(await namespace());
-      const lane = new Lane(contestant, made, folder);
+      const lane = new Lane(contestant, made, processes);
       const ends = [
         [lane.source, SOURCE, SINK],
         [lane.sink, SINK, SOURCE],
@@ -74,7 +75,7 @@ export class Lane {
       lane.processes.freeze();
       return lane;
     } catch (error) {
-      new Processes(folder).stop();
+      processes.stop();
       for (const netns of made) await netns.remove();
       throw error;
     }

@@ -46,5 +46,16 @@ function ours(kind: Contestant['kind'], type: string, threads: number): Contesta
   };
 }
 
-export const afxdp = { thread: ours('veth', 'afxdp', 1), inline: ours('veth', 'afxdp', 0) };
+const afxdpThread = ours('veth', 'afxdp', 1);
+export const afxdp = {
+  thread: afxdpThread,
+  inline: ours('veth', 'afxdp', 0),
+  /** With hosts as the peers need them; without, it finishes the hosts' checksums itself, which the peers do not. */
+  checksums: {
+    ...afxdpThread,
+    name: 'one thread, hosts finish checksums',
+    wantsChecksums: true,
+    tcpOnly: true,
+  },
+};
 export const tap = { thread: ours('tap', 'tap', 1), inline: ours('tap', 'tap', 0) };

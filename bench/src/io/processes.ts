@@ -15,12 +15,20 @@ function pids(folder: string): number[] {
     .filter((pid) => pid > 0);
 }
 
-/** The processes whose ids are in `folder`, in files `*.pid`. */
+/** Daemons are nobody's children: they would outlive a benchmark that is interrupted. */
+const live = new Set<Processes>();
+process.on('exit', () => {
+  for (const processes of live) processes.stop();
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1));
+
+/** The processes whose ids are in `folder`, in files `*.pid`, now or later. */
 export class Processes {
   readonly #folder: string;
 
   constructor(folder: string) {
     this.#folder = folder;
+    live.add(this);
   }
 
   freeze(): void {
@@ -42,6 +50,7 @@ export class Processes {
 
   /** Ends them; returns when they are gone. */
   stop(): void {
+    live.delete(this);
     spawnSync(STOP, [this.#folder], { stdio: 'ignore' });
   }
 }

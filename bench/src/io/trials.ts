@@ -40,7 +40,7 @@ export function frames(flows: number): Trial {
       // With all that its system calls do. Tells more than the rate on a machine that has other things to do.
       { metric: 'processor time of the switch per frame', unit: 'ns', lowerIsBetter: true },
     ],
-    suits: ({ takesFrames }) => takesFrames,
+    suits: ({ takesFrames, tcpOnly }) => takesFrames && tcpOnly !== true,
     async measure(lane, programs, ms) {
       const sink = await programs.sink(lane.sink, lane.sinkDevice);
       try {
@@ -98,7 +98,7 @@ export const ping: Trial = {
     { metric: 'round trip p50', unit: 'us', lowerIsBetter: true },
     { metric: 'round trip p99', unit: 'us', lowerIsBetter: true },
   ],
-  suits: anybody,
+  suits: ({ tcpOnly }) => tcpOnly !== true,
   async measure(lane, programs, ms) {
     const { p50Us, p99Us } = await programs.ping(lane.source, SINK_ADDRESS, ECHOES_PER_MS * ms);
     return [p50Us, p99Us];
