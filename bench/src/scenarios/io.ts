@@ -15,10 +15,9 @@ import type { Options, Row, Scenario } from '../scenario.js';
 async function run(options: Options): Promise<Row[]> {
   if (process.getuid?.() !== 0) throw new Error('devices and network namespaces take root');
   if (options.quick) {
-    const trials = [frames(10_000), ping];
     return [
-      ...(await contest('io', 'AF_XDP', [afxdp.thread, cAfxdp], trials, options)),
-      ...(await contest('io', 'TAP', [tap.thread, cTap], trials, options)),
+      ...(await contest('io', 'AF_XDP', [afxdp.thread, cAfxdp], [frames(10_000)], options)),
+      ...(await contest('io', 'TAP', [tap.thread, cTap], [ping], options)),
     ];
   }
   const trials = [frames(1), frames(10_000), stream, ping, requests];
