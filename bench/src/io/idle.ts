@@ -37,7 +37,7 @@ async function rest(contestant: Contestant, folder: string, rounds: number, ms: 
     }
     return shares;
   } finally {
-    processes.stop();
+    await processes.stop();
     await home.remove();
   }
 }

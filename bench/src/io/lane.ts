@@ -75,7 +75,7 @@ export class Lane {
       lane.processes.freeze();
       return lane;
     } catch (error) {
-      processes.stop();
+      await processes.stop();
       for (const netns of made) await netns.remove();
       throw error;
     }
@@ -96,7 +96,7 @@ export class Lane {
   }
 
   async close(): Promise<void> {
-    this.processes.stop();
+    await this.processes.stop();
     for (const netns of [this.#home, this.source, this.sink]) await netns.remove();
   }
 
