@@ -63,7 +63,7 @@ describe('dump-flows', () => {
       'vs: Failed to parse filter (nw_proto=17: prerequisites not met for setting nw_proto)\n',
     );
     expect(await failure('dump-flows', 'type=ovs,none')).toMatchObject({
-      ovs: 'vs: Failed to parse type (ovs,none) (Invalid argument)\n',
+      ovs: 'vs: Failed to parse type (none) (Invalid argument)\n',
       sentence: expect.stringContaining('unknown type "none"'),
     });
     expect((await failure('dump-flows', 'pmd=x')).sentence).toContain('"pmd=x" names no thread');
