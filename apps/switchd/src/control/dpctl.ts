@@ -36,8 +36,9 @@ export function dpctlCommands(context: DpctlContext, changed: () => Promise<void
     minArgs: 0,
     maxArgs: 0,
     async run() {
-      // The two for action lists stand behind it, as in Open vSwitch.
-      const names = [...commands.slice(0, -2), listing, ...commands.slice(-2)];
+      // Open vSwitch's, and the two for action lists stand behind this one, as there. `list-commands` has all of them.
+      const known = commands.filter(({ name }) => name !== 'dpctl/trace');
+      const names = [...known.slice(0, -2), listing, ...known.slice(-2)];
       return { text: formatListing(names, 'dpctl/'.length) };
     },
   };
