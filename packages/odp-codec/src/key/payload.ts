@@ -15,15 +15,16 @@ export function findAttribute(run: Span, type: number): Span | undefined {
 }
 
 /**
- * Finds the attributes of a mask for those of a key, one after the other. A mask mostly has the same attributes in the
- * same order, so the next one is tried before the search: masked text takes half the time.
+ * Finds the attributes of a mask for those of a key, one after the other. A mask mostly has them in the same order, with
+ * some more between them (a datapath's masks say that there is no tunnel), so the search goes on where the last one ended,
+ * and begins anew only for what was passed over: masked text takes half the time.
  */
 export class MaskFinder {
   readonly #run: Span;
   readonly #reader: NlReader;
-  #inStep = true;
-  /** Types below 32 that were asked for: only the first of a type counts. */
+  /** Types below 32 that were asked for: only the first of a type counts; and those that were passed over. */
   #asked = 0;
+  #passed = 0;
 
   constructor(run: Span) {
     this.#run = run;
@@ -31,17 +32,15 @@ export class MaskFinder {
   }
 
   find(type: number): Span | undefined {
-    const fresh = type < 32 && (this.#asked & (1 << type)) === 0;
-    this.#asked |= 1 << type;
-    if (this.#inStep && fresh) {
-      // All that there was has been asked for, so this one is not there: keys say TCP flags that few masks match.
-      if (!this.#reader.next()) return undefined;
-      if (this.#reader.type === type) {
-        return { bytes: this.#run.bytes, at: this.#reader.offset, length: this.#reader.length };
-      }
+    const bit = 1 << type;
+    if (type >= 32 || ((this.#asked | this.#passed) & bit) !== 0) return findAttribute(this.#run, type);
+    this.#asked |= bit;
+    const reader = this.#reader;
+    while (reader.next()) {
+      if (reader.type === type) return { bytes: this.#run.bytes, at: reader.offset, length: reader.length };
+      if (reader.type < 32) this.#passed |= 1 << reader.type;
     }
-    this.#inStep = false;
-    return findAttribute(this.#run, type);
+    return undefined;
   }
 }
 
