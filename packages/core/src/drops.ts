@@ -29,6 +29,7 @@ export const DROP_TX_NOT_ETHERNET = 20;
 export const DROP_BAD_OFFLOAD = 21;
 export const DROP_RX_FULL = 22;
 export const DROP_THREAD_CRASHED = 23;
+export const DROP_UPCALL_PURGED = 24;
 
 export interface DropReason {
   /** Identifier in JSON and metrics. */
@@ -65,6 +66,7 @@ export const DROP_REASONS: readonly DropReason[] = [
   },
   { code: 'rx_full', sentence: 'the receive ring of the device was full: the switch was too slow' },
   { code: 'thread_crashed', sentence: 'the poll-mode thread that had the packet in hand crashed' },
+  { code: 'upcall_purged', sentence: 'the client discarded waiting upcalls, or went away' },
 ];
 
 export const DROP_REASON_COUNT = DROP_REASONS.length;

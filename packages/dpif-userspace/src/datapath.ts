@@ -3,6 +3,7 @@
 import {
   type ClassifierOptions,
   DpifError,
+  DROP_PORT_DELETED,
   FramePool,
   LOCAL_PORT,
   type NetdevRegistry,
@@ -112,7 +113,7 @@ export class Datapath implements PortHost {
 
   /**
    * Drops of port `portNo`, ENODEV; of PORT_NONE those of packets that a client executed with an in_port that does not
-   * exist, and those of packets that waited for clients when their port was deleted.
+   * exist, and those of packets that waited for clients in vain: their port was deleted, or the client discarded them.
    */
   drops(portNo: number): Record<string, number> {
     return portNo === PORT_NONE ? namedDrops(this.plane.portlessDrops()) : this.ports.drops(portNo);
@@ -136,8 +137,7 @@ export class Datapath implements PortHost {
   }
 
   portRemoved(portNo: number): void {
-    const { upcalls, misses } = this.upcalls.removePort(portNo);
-    this.plane.orphaned(upcalls, misses);
+    this.plane.discarded(this.upcalls.removePort(portNo), DROP_PORT_DELETED);
   }
 
   changed(name: string): void {

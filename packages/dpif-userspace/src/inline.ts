@@ -6,7 +6,6 @@
 import {
   DpifError,
   type DpifOp,
-  DROP_PORT_DELETED,
   DROP_REASON_COUNT,
   type ExecuteOp,
   type FramePool,
@@ -26,7 +25,7 @@ import { packetsOf, type ThreadPerf } from './pmd/report.js';
 import type { Port } from './port.hot.js';
 import { Activity, type Runnable, type Runner } from './runner.js';
 import { Undo } from './undo.js';
-import type { Upcalls } from './upcalls.js';
+import type { Discarded, Upcalls } from './upcalls.js';
 
 export class InlinePlane implements DataPlane, Runnable {
   readonly pipeline: Pipeline;
@@ -78,13 +77,9 @@ export class InlinePlane implements DataPlane, Runnable {
     };
   }
 
-  lost(misses: number): void {
+  discarded({ upcalls, misses }: Discarded, reason: number): void {
     this.pipeline.counters[DP_LOST]! += misses;
-  }
-
-  orphaned(upcalls: number, misses: number): void {
-    this.lost(misses);
-    this.#portlessDrops[DROP_PORT_DELETED]! += upcalls;
+    this.#portlessDrops[reason]! += upcalls;
   }
 
   async openPort({ portNo, name, ref, affinity }: NewPort): Promise<PortData> {

@@ -6,6 +6,7 @@ import {
   type DpifOp,
   type DpifPort,
   type DpStats,
+  DROP_UPCALL_PURGED,
   type ExecuteOp,
   type FlowDump,
   type OpResult,
@@ -156,14 +157,14 @@ export class Opener implements DpifBackend {
     const { plane, upcalls } = this.#datapath;
     // What waits anywhere goes with the queues.
     if (!enable) await plane.settle();
-    plane.lost(upcalls.set(this, enable));
+    plane.discarded(upcalls.set(this, enable), DROP_UPCALL_PURGED);
     await plane.listen(upcalls.listening);
   }
 
   async handlersSet(count: number): Promise<void> {
     const { plane, upcalls } = this.#datapath;
     await plane.settle();
-    plane.lost(upcalls.setHandlers(count));
+    plane.discarded(upcalls.setHandlers(count), DROP_UPCALL_PURGED);
   }
 
   async recv(handler: number): Promise<Upcall | undefined> {
@@ -179,7 +180,7 @@ export class Opener implements DpifBackend {
   async recvPurge(): Promise<void> {
     const { plane, upcalls } = this.#datapath;
     await plane.settle();
-    plane.lost(upcalls.purge());
+    plane.discarded(upcalls.purge(), DROP_UPCALL_PURGED);
   }
 
   #perform(op: DpifOp): OpResult {

@@ -6,6 +6,7 @@
 import type { DpifOp, ExecuteOp, NetdevRef, OpResult } from '@etherloom/core';
 import type { TapSource } from './capture/source.js';
 import type { PmdReport, ThreadPerf } from './pmd/report.js';
+import type { Discarded } from './upcalls.js';
 
 /** A port whose device is open, to be connected. */
 export interface NewPort {
@@ -35,10 +36,8 @@ export interface DataPlane {
   reports(): readonly PmdReport[];
   /** What the thread of the datapath did with packets; undefined where poll-mode threads have them all. */
   main(): ThreadPerf | undefined;
-  /** Counts misses that were discarded behind the packets' path. */
-  lost(misses: number): void;
-  /** Counts upcalls that waited when their port was deleted, and the misses among them. */
-  orphaned(upcalls: number, misses: number): void;
+  /** Counts upcalls that were discarded behind the packets' path, by DROP_* reason, as drops of no port. */
+  discarded(what: Discarded, reason: number): void;
 
   /** Opens the data half of a port's device. A failure leaves nothing behind. */
   openPort(port: NewPort): Promise<PortData>;

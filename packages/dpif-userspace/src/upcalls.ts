@@ -42,6 +42,14 @@ interface Handler {
   readonly waiters: Waiter[];
 }
 
+/** Upcalls that no client will read any more, and how many of them are misses. */
+export interface Discarded {
+  readonly upcalls: number;
+  readonly misses: number;
+}
+
+const NOTHING: Discarded = { upcalls: 0, misses: 0 };
+
 export class Upcalls implements UpcallSink {
   readonly #memory: PacketMemory;
   readonly #limits: UpcallLimits;
@@ -147,8 +155,8 @@ export class Upcalls implements UpcallSink {
     );
   }
 
-  /** Forgets the queues of a port; returns how many upcalls were lost with them, and how many of those are misses. */
-  removePort(portNo: number): { readonly upcalls: number; readonly misses: number } {
+  /** Forgets the queues of a port; returns what was lost with them. */
+  removePort(portNo: number): Discarded {
     const queues = this.#ports.get(portNo) ?? [];
     let upcalls = 0;
     let misses = 0;
@@ -182,8 +190,8 @@ export class Upcalls implements UpcallSink {
 
   // --- clients
 
-  /** Turns upcalls to `owner` on or off; returns how many misses are lost. EBUSY when another opener receives them. */
-  set(owner: object, enable: boolean): number {
+  /** Turns upcalls to `owner` on or off; returns what is lost. EBUSY when another opener receives them. */
+  set(owner: object, enable: boolean): Discarded {
     if (enable) {
       if (this.#owner !== undefined && this.#owner !== owner) {
         throw new DpifError(
@@ -192,19 +200,19 @@ export class Upcalls implements UpcallSink {
         );
       }
       this.#owner = owner;
-      return 0;
+      return NOTHING;
     }
-    if (this.#owner !== owner) return 0;
+    if (this.#owner !== owner) return NOTHING;
     this.#owner = undefined;
     for (const handler of this.#handlers) dismiss(handler);
     return this.purge();
   }
 
   /**
-   * Sets the number of handlers, EINVAL for too many. A change purges, and returns how many misses are lost; handlers that stay
-   * keep their queues and PIDs.
+   * Sets the number of handlers, EINVAL for too many. A change purges, and returns what is lost; handlers that stay keep their
+   * queues and PIDs.
    */
-  setHandlers(count: number): number {
+  setHandlers(count: number): Discarded {
     if (count > MAX_HANDLERS) {
       throw new DpifError(
         'EINVAL',
@@ -212,7 +220,7 @@ export class Upcalls implements UpcallSink {
       );
     }
     const before = this.#handlers.length;
-    if (count === before) return 0;
+    if (count === before) return NOTHING;
     const lost = this.purge();
     for (let i = before; i < count; i++) {
       this.#handlers.push(this.#newHandler(i));
@@ -267,19 +275,20 @@ export class Upcalls implements UpcallSink {
     });
   }
 
-  /** Discards what is queued; returns how many misses are lost with it. */
-  purge(): number {
-    let lost = 0;
+  /** Discards what is queued, and returns it. */
+  purge(): Discarded {
+    const upcalls = this.#pending;
+    let misses = 0;
     for (const handler of this.#handlers) {
       for (const queue of handler.turns) {
-        lost += queue.purge();
+        misses += queue.purge();
         queue.listed = false;
       }
       handler.turns = [];
     }
     this.#pending = 0;
     this.#bytes = 0;
-    return lost;
+    return { upcalls, misses };
   }
 
   // --- inside

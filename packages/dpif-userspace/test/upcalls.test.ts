@@ -180,6 +180,15 @@ describe('what is lost', () => {
     await rig.dpif.portDel(2);
     expect((await rig.dpif.getDpStats()).lost).toBe(10);
     expect(await rig.dpif.portGetDrops(PORT_NONE)).toEqual({ port_deleted: 8 });
+    await rig.port('c', 3);
+    rig.device('c').injectMany([flowOf(1), flowOf(2)]);
+    await eventually(async () => (await rig.dpif.getDpStats()).missed === 12);
+    await rig.dpif.recvPurge();
+    rig.device('c').inject(flowOf(3));
+    await eventually(async () => (await rig.dpif.getDpStats()).missed === 13);
+    await rig.dpif.recvSet(false);
+    expect((await rig.dpif.getDpStats()).lost).toBe(13);
+    expect(await rig.dpif.portGetDrops(PORT_NONE)).toEqual({ port_deleted: 8, upcall_purged: 3 });
     expect(await drain()).toEqual([]);
   });
 });

@@ -46,6 +46,8 @@ const OPERATIONS: readonly (readonly [number, Operation])[] = [
   [6, execute],
   [4, look],
   [3, secondHandle],
+  [2, ({ rig }) => rig.dpif.recvPurge()],
+  [2, otherClient],
   [3, ({ rig, random }) => rig.devices.dummy('small').setMtu(300 + random(1200))],
   [3, ({ rig, random }) => rig.setSource('down', random(2) === 0)],
   [2, ({ rig, random }) => rig.setSource(pick(random, ['s1', 's2']), random(3) > 0)],
@@ -142,6 +144,13 @@ async function settle(rig: Rig): Promise<void> {
       { type: 'flowDel', key: flow.key },
     ]);
   }
+}
+
+/** The client goes under traffic, and another one comes with as many handlers as it likes. */
+async function otherClient({ rig, random }: Epoch): Promise<void> {
+  await rig.client.stop();
+  for (let i = random(20); i > 0; i--) await turn();
+  await rig.client.start(1 + random(3));
 }
 
 /** A thread dies of its driver. Only where each packet ends in one place: of copies nobody could say how many were made. */

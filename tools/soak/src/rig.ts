@@ -92,9 +92,8 @@ export class Rig {
     dpifs.register(provider);
     const dpif = await dpifs.create('soak', 'dummy');
     try {
-      await dpif.handlersSet(options.handlers);
-      await dpif.recvSet(true);
-      const client = new Client(dpif, options.handlers, randomOf(options.seed));
+      const client = new Client(dpif, randomOf(options.seed));
+      await client.start(options.handlers);
       const free = async (): Promise<readonly (readonly [number, number])[]> =>
         (await provider.pmdReports('soak')).map(({ freeFrames, freeLargeFrames }) => [
           freeFrames,

@@ -6,7 +6,6 @@
 import {
   DpifError,
   type DpifOp,
-  DROP_PORT_DELETED,
   DROP_REASON_COUNT,
   DROP_THREAD_CRASHED,
   type ExecuteOp,
@@ -22,7 +21,7 @@ import { nextTurn, Pacer } from '../pacing.js';
 import { DP_COUNTERS, DP_LOST, HAND_PACKETS, HAND_PORT } from '../pipeline.hot.js';
 import type { DataPlane, NewPort, PortData } from '../plane.js';
 import type { Runner } from '../runner.js';
-import type { Upcalls } from '../upcalls.js';
+import type { Discarded, Upcalls } from '../upcalls.js';
 import { type PmdBinding, pmdBinding } from './binding.js';
 import { commandWords, type PackedRow } from './command-writer.js';
 import { Crew, type CrewHost, type ThreadOptions } from './crew.js';
@@ -126,13 +125,9 @@ export class ThreadPlane implements DataPlane, CrewHost {
     return sum;
   }
 
-  lost(misses: number): void {
+  discarded({ upcalls, misses }: Discarded, reason: number): void {
     this.#counters[DP_LOST]! += misses;
-  }
-
-  orphaned(upcalls: number, misses: number): void {
-    this.lost(misses);
-    this.#portlessDrops[DROP_PORT_DELETED]! += upcalls;
+    this.#portlessDrops[reason]! += upcalls;
   }
 
   // --- ports
