@@ -97,6 +97,7 @@ async function runGeneration(
       seed: random(2 ** 31),
       netns,
     });
+    const { upcalls, crashes } = summary;
     try {
       for (let epoch = 0; epoch < EPOCHS; epoch++) {
         const began = performance.now();
@@ -105,14 +106,14 @@ async function runGeneration(
         summary.epochs++;
         summary.packets += rx;
         summary.operations += operations;
+        summary.upcalls = upcalls + rig.client.upcalls;
+        summary.crashes = crashes + rig.crashes;
         progress(summary);
       }
-      const { drops, upcalls } = await rig.count();
+      const { drops } = await rig.count();
       for (const [reason, count] of Object.entries(drops)) {
         summary.drops[reason] = (summary.drops[reason] ?? 0) + count;
       }
-      summary.upcalls += upcalls;
-      summary.crashes += rig.crashes;
       const missing = await rig.clear();
       if (missing.length > 0) throw new SoakError(missing.join('; '));
     } finally {
