@@ -8,9 +8,9 @@ import { openFds } from '@etherloom/testkit';
 const MIB = 2 ** 20;
 /** Heap and shared memory may grow by this between the first look and the last, in bytes. */
 const GROWTH = 8 * MIB;
-/** And memory as the system counts it by this part, between the first half of the looks and the second. */
+/** And memory as the system counts it by this part, between the second third of the looks and the last. */
 const RSS_GROWTH = 0.15;
-/** Looks from which on halves are compared. */
+/** Looks from which on there is a trend. */
 const TREND = 6;
 
 export interface Look {
@@ -50,8 +50,10 @@ export function leaks(looks: readonly Look[]): string[] {
     found.push(`objects grew by ${((last.heap - first.heap) / MIB).toFixed(1)} MiB`);
   }
   if (looks.length >= TREND) {
-    const half = looks.length >> 1;
-    const [early, late] = [middle(looks.slice(0, half)), middle(looks.slice(half))];
+    // Until then heaps grow to what the work takes.
+    const warm = looks.slice(Math.floor(looks.length / 3));
+    const half = warm.length >> 1;
+    const [early, late] = [middle(warm.slice(0, half)), middle(warm.slice(half))];
     if (late > early * (1 + RSS_GROWTH)) {
       found.push(`resident memory grew from ${(early / MIB).toFixed(0)} to ${(late / MIB).toFixed(0)} MiB`);
     }

@@ -57,6 +57,6 @@ it('what grows is a leak, what goes up and down is none', () => {
   expect(leaks([...calm, look({ threads: 12 })])).toEqual(['threads grew from 11 to 12']);
   expect(leaks([...calm, look({ heap: 30e6 })])).toEqual(['objects grew by 19.1 MiB']);
   expect(leaks(calm.map((one, i) => ({ ...one, rss: 200e6 + i * 20e6 })))).toEqual([
-    'resident memory grew from 229 to 324 MiB',
+    'resident memory grew from 267 to 343 MiB',
   ]);
 });
