@@ -165,7 +165,10 @@ describe('TCP between TAP ports', () => {
     ] as const) {
       await from(host, `push_vlan(vid=5,pcp=0),${trunk}`);
       for (const kind of [ARP, IPV4, IPV6]) {
-        await flow(`in_port(${trunk}),eth(),eth_type(0x8100),vlan(vid=5,pcp=0),encap(${kind})`, `pop_vlan,${host}`);
+        await flow(
+          `in_port(${trunk}),eth(),eth_type(0x8100),vlan(vid=5,pcp=0),encap(${kind})`,
+          `pop_vlan,${host}`,
+        );
       }
     }
     await transfer(left, right, '10.1.0.2', 50 * MB);
