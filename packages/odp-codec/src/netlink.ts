@@ -89,9 +89,8 @@ let poolUsed = 0;
 
 /**
  * A copy of the first `length` bytes (a multiple of 4) of an array of words. A buffer outside V8's heap costs 0.3 us, a
- * view of a shared one 0.15, so that most keys are views into a pool, as Node's buffers are.
+ * view of a shared one 0.15, so that most keys are views into a pool, as Node's buffers are. Not for users of the package.
  */
-/** @internal */
 export function pooledCopy(words: Int32Array, length: number): Uint8Array {
   // A pool whose buffer a caller transferred away has no length, and is replaced as a full one is.
   if (poolUsed + length > pool.length) {

@@ -104,14 +104,6 @@ export class KeyForms<T> {
     return form;
   }
 
-  /** Forgets all forms. */
-  clear(): void {
-    this.#byLength.clear();
-    this.#all.length = 0;
-    this.#next = 0;
-    this.#refused = 0;
-  }
-
   #forget(form: KeyForm<T>): void {
     const forms = this.#byLength.get(form.length)!.filter((other) => other !== form);
     if (forms.length === 0) this.#byLength.delete(form.length);
