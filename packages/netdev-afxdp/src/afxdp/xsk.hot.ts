@@ -164,11 +164,6 @@ export class XskQueue implements NetdevQueue {
   #closed = false;
   /** The device is gone for good. */
   #gone = false;
-  /**
-   * A sum of first bytes, for nothing but that they were read: headers come from another processor's cache, and read in a
-   * loop of its own those waits overlap. Public, or the compiler would leave the reads out.
-   */
-  touched = 0;
 
   /** Takes over the socket; frames lent to the kernel return to `resources.pool` at `close`. */
   constructor(
@@ -320,12 +315,7 @@ export class XskQueue implements NetdevQueue {
     }
     this.#received = at;
     let bytes = 0;
-    let touched = 0;
-    for (let i = before; i < batch.count; i++) {
-      bytes += batch.length[i]!;
-      touched += this.#bytes[batch.data[i]!]!;
-    }
-    this.touched = touched;
+    for (let i = before; i < batch.count; i++) bytes += batch.length[i]!;
     if (this.#unfinished) this.#markUnfinished(batch, before);
     counters[QUEUE_RX_PACKETS]! += batch.count - before;
     counters[QUEUE_RX_BYTES]! += bytes;
