@@ -6,6 +6,7 @@ import { KEY_WORDS, MAX_VLANS, W_TYPE_FRAG_PROTO } from '@etherloom/odp-codec';
 /** IPv4 and a fragment with an offset: `eth_type << 8 | nw_frag`. */
 const LATER_IPV4 = 0x0800_03;
 const UDP = 17;
+const MAX_PACKET = 65_535;
 
 function extracted(hex: string): { words: Int32Array; layers: Int32Array } {
   const packet = Uint8Array.from(Buffer.from(hex, 'hex'));
@@ -23,7 +24,8 @@ export function beforePayload(hex: string): string | undefined {
 
 /** Where the UDP header of a packet begins, in digits; undefined when it has none. */
 export function udpHeader(hex: string): number | undefined {
-  const { words, layers } = extracted(hex);
+  // A packet that was truncated has its header all the same: to see it, the packet must be as long as its IP header says.
+  const { words, layers } = extracted(hex.padEnd(2 * MAX_PACKET, '0'));
   const proto = words[W_TYPE_FRAG_PROTO]! & 0xff;
   const l4 = layers[LAYER_L4]!;
   return proto === UDP && l4 > 0 && hex.length >= (l4 + 8) * 2 ? l4 * 2 : undefined;

@@ -146,6 +146,8 @@ describe('deviations of sessions', () => {
     const udp = (more: string, rest = '00'): string =>
       `50540000000950540000000a08004503002f000000004011af0f0a000001c0a8010319e803e8${more}${rest.repeat(19)}`;
     expect(rules(show, 0, udp('002e1629'), udp('001b163c'))).toEqual(['filled-udp-length']);
+    const cut = (packet: string): string => packet.slice(0, -20);
+    expect(rules(show, 0, cut(udp('002e1629')), cut(udp('001b163c')))).toEqual(['filled-udp-length']);
     expect(rules(show, 0, udp('001b163c'), udp('002e1629'))).toEqual([]);
     expect(rules(show, 0, udp('002e1629'), udp('001b163c', '01'))).toEqual([]);
 

@@ -67,7 +67,13 @@ async function addInterface(
     // Opened here and by the datapath again (the registry shares it), so that a failure says which of the two it was.
     device = await context.netdevs.open(name, context.dpifs.portOpenType(dpif.type, type), options);
   } catch (error) {
-    report.failWith(`${name}: failed to open network device`, toDpifError(error));
+    const failure = toDpifError(error);
+    // An empty type means whatever device has the name: it is there, and a port already.
+    const isPort = spec.type === '' && failure.code === 'EEXIST';
+    report.failWith(
+      isPort ? `adding ${name} to ${dpif.name} failed` : `${name}: failed to open network device`,
+      failure,
+    );
     return undefined;
   }
   try {
