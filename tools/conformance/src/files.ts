@@ -24,11 +24,6 @@ export const VECTOR_FILES: readonly VectorFile[] = [
   { name: 'actions-bad.jsonl', check: checkActionBadRecord },
   { name: 'extract.jsonl', check: checkExtractRecord },
   { name: 'execute.jsonl', check: checkExecuteRecord },
+  // Transcripts of a whole daemon, a second each.
+  { name: 'dpctl.jsonl', check: checkDpctlRecord, unavailable: whyNoAppctl },
 ];
-
-/** Transcripts of a whole daemon, a second each: only on request. */
-export const DPCTL_FILE: VectorFile = {
-  name: 'dpctl.jsonl',
-  check: checkDpctlRecord,
-  unavailable: whyNoAppctl,
-};

@@ -1,6 +1,6 @@
 /**
- * The conformance command: `conformance [DIR] [--report FILE] [--dpctl]` holds the packages against the vector files in DIR, by
- * default the project's own. One line per file on standard output, with the first differences below it.
+ * The conformance command: `conformance [DIR] [--report FILE]` holds the packages against the vector files in DIR, by default the
+ * project's own. One line per file on standard output, with the first differences below it.
  *
  * Exit status: 0 when every record passes or is a documented deviation, 1 when one does not, 2 when the command cannot
  * run (usage, no vectors, unreadable JSON, report not writable), with one sentence on standard error.
@@ -9,7 +9,7 @@
 import { statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { DPCTL_FILE, VECTOR_FILES } from './files.js';
+import { VECTOR_FILES } from './files.js';
 import { VectorError } from './record.js';
 import { type FileResult, findVectorFile, runVectorFile } from './run.js';
 
@@ -57,12 +57,12 @@ function isDirectory(path: string): boolean {
 }
 
 /** Runs every vector file in `directory`; true when nothing failed. */
-async function conformance(directory: string, report: string | undefined, dpctl: boolean): Promise<boolean> {
+async function conformance(directory: string, report: string | undefined): Promise<boolean> {
   if (!isDirectory(directory)) {
     throw new VectorError(`${directory} is not a directory: give one that holds vector files`);
   }
   const results: FileResult[] = [];
-  for (const file of dpctl ? [...VECTOR_FILES, DPCTL_FILE] : VECTOR_FILES) {
+  for (const file of VECTOR_FILES) {
     const path = findVectorFile(directory, file.name);
     if (path === undefined) continue;
     const result = await runVectorFile(file, path);
@@ -77,11 +77,11 @@ async function conformance(directory: string, report: string | undefined, dpctl:
   return results.every((result) => result.failures.length === 0);
 }
 
-const USAGE = `usage: npm run conformance -- [DIR] [--report FILE] [--dpctl]
+const USAGE = `usage: npm run conformance -- [DIR] [--report FILE]
 
 Holds the packages against the vector files in DIR, by default the project's own vectors.
---report FILE   writes all results as JSON
---dpctl         also plays the transcripts of dpctl.jsonl against switchd, through the real ovs-appctl`;
+Transcripts (dpctl.jsonl) are played against switchd through Open vSwitch's ovs-appctl, and skipped where that is not installed.
+--report FILE   writes all results as JSON`;
 
 async function main(): Promise<number> {
   try {
@@ -89,7 +89,6 @@ async function main(): Promise<number> {
       allowPositionals: true,
       options: {
         report: { type: 'string' },
-        dpctl: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -98,7 +97,7 @@ async function main(): Promise<number> {
       return 0;
     }
     if (positionals.length > 1) throw new VectorError(`give one directory, not ${positionals.length}`);
-    const passed = await conformance(positionals[0] ?? OWN_VECTORS, values.report, values.dpctl === true);
+    const passed = await conformance(positionals[0] ?? OWN_VECTORS, values.report);
     return passed ? 0 : 1;
   } catch (error) {
     // VectorError is ours, a TypeError that of parseArgs; both messages are meant for people.
