@@ -77,6 +77,18 @@ describe('KeyForms', () => {
     }
   });
 
+  it('learns no form of keys with attributes beside encap() that their rows take no notice of', () => {
+    const key = KEYS[9]!;
+    const sctp = Uint8Array.of(8, 0, 17, 0, 0, 1, 0, 2);
+    const more = Uint8Array.of(...key, ...sctp);
+    expect(read(more)).toEqual(read(key));
+    expect(new KeyForms(8, () => 0).learn(more, read(more).row)).toBeUndefined();
+    sctp.fill(0, 4);
+    const nothing = Uint8Array.of(...key, ...sctp);
+    expect(new KeyForms(8, () => 0).learn(nothing, read(nothing).row)).toBeUndefined();
+    expect(new KeyForms(8, () => 0).learn(key, read(key).row)?.row).toEqual(read(key).row);
+  });
+
   it('keeps a number of forms; new ones take the place of the oldest, not at once', () => {
     const forms = new KeyForms(2, () => 0);
     const [first, second, third] = [KEYS[0]!, KEYS[2]!, KEYS[4]!];

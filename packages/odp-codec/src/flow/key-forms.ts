@@ -6,6 +6,7 @@
  */
 import { KEY_WORDS, W_VLAN0 } from './fields.js';
 import { collect, type FreeByte, movesOf, moveWords } from './forms.js';
+import { keyToFlow } from './key-to-flow.js';
 
 /** When there are as many forms as are kept, one in so many new ones takes an old one's place: learning takes 10 us. */
 const EVERY = 16;
@@ -16,6 +17,7 @@ const MAX_KEY = 512;
 /** What keys are compared in: words, since a key has 160 bytes and that many comparisons would take 0.1 us. */
 const keyWords = new Int32Array(MAX_KEY / 4);
 const keyBytes = new Uint8Array(keyWords.buffer);
+const changed = new Int32Array(KEY_WORDS);
 
 /** One form, and the last key that had it. */
 export class KeyForm<T> {
@@ -62,6 +64,19 @@ function load(key: Uint8Array): boolean {
   return true;
 }
 
+/** Whether the key in `keyWords`, which `form` was learned of, means what the form says with all its values changed, too. */
+function holds(form: KeyForm<unknown>, free: readonly FreeByte[]): boolean {
+  const change = (): void => {
+    // Each place by another value: two that go to the same place of the row would agree otherwise.
+    for (const { from, fixed } of free) keyBytes[from]! ^= (from * 37 + 11) & 0xff & ~fixed;
+  };
+  change();
+  const { fitness } = keyToFlow(keyBytes.subarray(0, form.length), changed);
+  const same = form.take() && form.row.every((word, i) => word === changed[i]);
+  change();
+  return fitness === 'perfect' && same && form.take();
+}
+
 /** The forms that a client's keys have. Not for threads: rows are shared by all that use it. */
 export class KeyForms<T> {
   readonly #limit: number;
@@ -87,7 +102,8 @@ export class KeyForms<T> {
 
   /**
    * Learns the form of `key`, a key of perfect fitness with `row` for a row, and returns it. Undefined when it does not: too
-   * many forms are about, or the key has attributes whose values decide more than themselves, or unknown ones.
+   * many forms are about, or the key has attributes whose values decide more than themselves, unknown ones, or some that a
+   * row takes no notice of (beside encap()).
    */
   learn(key: Uint8Array, row: Int32Array): KeyForm<T> | undefined {
     if (this.#all.length === this.#limit && ++this.#refused % EVERY !== 0) return undefined;
@@ -95,6 +111,7 @@ export class KeyForms<T> {
     const free: FreeByte[] = [];
     if (!collect(key, 0, key.length, W_VLAN0, free)) return undefined;
     const form = new KeyForm(key.length, row, this.#make(), free);
+    if (!holds(form, free)) return undefined;
     if (this.#all.length === this.#limit) this.#forget(this.#all[this.#next]!);
     this.#all[this.#next] = form;
     this.#next = (this.#next + 1) % this.#limit;
