@@ -4,6 +4,7 @@
  */
 
 import { type Netdev, type NetdevConfig, type NetdevProvider, QUEUE_COUNTERS } from '@etherloom/core';
+import { bareDevice } from './bare.js';
 import {
   FRAME_WORDS,
   openQueue,
@@ -67,26 +68,6 @@ export class PairsProvider implements NetdevProvider {
       words: device.words,
       frames: device.frames,
     };
-    const nothing = async (): Promise<void> => undefined;
-    return {
-      name,
-      type: this.type,
-      capabilities: { rxQueues: 1, txQueues: 1, maxFrame: 0, txOffloads: 0, rxOffloads: 0 },
-      getConfig: async () => ({}),
-      setConfig: nothing,
-      getMtu: async () => 1500,
-      setMtu: nothing,
-      getEtheraddr: async () => '02:00:00:00:00:ff',
-      setEtheraddr: nothing,
-      getStats: async () => ({}),
-      getCarrier: async () => true,
-      getCarrierResets: async () => 0,
-      getFeatures: async () => ({}),
-      getFlags: async () => ({ up: true, promisc: true, loopback: false }),
-      setFlags: nothing,
-      getIfindex: async () => 0,
-      queueDescriptor: () => descriptor,
-      close: nothing,
-    };
+    return bareDevice(name, this.type, descriptor);
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { type Netdev, type NetdevConfig, type NetdevProvider, QUEUE_COUNTERS } from '@etherloom/core';
+import { bareDevice } from './bare.js';
 import { BUCKETS, openQueue, type ProbeDescriptor, STATE_WORDS } from './probe-queue.js';
 
 const MODULE = new URL('./probe-queue.js', import.meta.url).href;
@@ -26,26 +27,6 @@ export class ProbeProvider implements NetdevProvider {
       rate: name === 'source' ? this.rate.buffer : new SharedArrayBuffer(STATE_WORDS * 4),
       histogram: this.histogram.buffer,
     };
-    const nothing = async (): Promise<void> => undefined;
-    return {
-      name,
-      type: this.type,
-      capabilities: { rxQueues: 1, txQueues: 1, maxFrame: 0, txOffloads: 0, rxOffloads: 0 },
-      getConfig: async () => ({}),
-      setConfig: nothing,
-      getMtu: async () => 1500,
-      setMtu: nothing,
-      getEtheraddr: async () => '02:00:00:00:00:ff',
-      setEtheraddr: nothing,
-      getStats: async () => ({}),
-      getCarrier: async () => true,
-      getCarrierResets: async () => 0,
-      getFeatures: async () => ({}),
-      getFlags: async () => ({ up: true, promisc: true, loopback: false }),
-      setFlags: nothing,
-      getIfindex: async () => 0,
-      queueDescriptor: () => descriptor,
-      close: nothing,
-    };
+    return bareDevice(name, this.type, descriptor);
   }
 }
