@@ -124,7 +124,8 @@ static napi_value ethtool_js(napi_env env, napi_callback_info info) {
   napi_get_value_string_utf8(env, values[1], request.ifr_name, sizeof request.ifr_name, &length);
   memcpy(buffer, command, size);
   request.ifr_data = (char *)buffer;
-  if (ioctl(fd, SIOCETHTOOL, &request) != 0) {
+  /* Some commands answer with a positive number. */
+  if (ioctl(fd, SIOCETHTOOL, &request) < 0) {
     return throw_outcome(env, failed("SIOCETHTOOL"));
   }
   memcpy(command, buffer, size);

@@ -1,8 +1,7 @@
-/** The other end of a veth pair: whether it leaves VLAN tags to its device, which not every XDP program sees. */
+/** The other end of a veth pair, in whichever namespace it is. */
 
 import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { type ControlBinding, isSystemError } from './binding.js';
-import { leavesTags } from './ethtool.js';
 import { type Link, readLink } from './link.js';
 import { attributes, exchange, messageType, NLMSG_HDRLEN, Request } from './rtnetlink.js';
 
@@ -13,51 +12,50 @@ const NETNSA_FD = 3;
 /** struct rtgenmsg, padded. */
 const RTGENMSG_LEN = 4;
 
+/** A device that was found: its name, the control socket that reaches it, and what goes before a command to be there. */
+export interface Place {
+  readonly control: number;
+  readonly device: string;
+  readonly prefix: string;
+}
+
+/** What goes before a command that is to run in the namespace of the option `netns`. */
+export const inNamespace = (netns: string | undefined): string =>
+  netns === undefined ? '' : netns.startsWith('/') ? `nsenter --net=${netns} ` : `ip netns exec ${netns} `;
+
 /**
- * One sentence with the command to run, when the peer of veth `link` sends packets with VLAN tags beside the packet.
- * Undefined when all is well, or nothing can be known.
+ * What `visit` makes of the peer of veth `link`, which it may only use until it returns: a control socket that stayed open
+ * would keep the namespace of a container that ended. Undefined when the peer cannot be found, or `visit` failed with it.
  */
-export function tagWarning(
+export function atPeer<Result>(
   native: ControlBinding,
   control: number,
   link: Link,
   netns: string | undefined,
-): string | undefined {
-  if (link.kind !== 'veth' || link.peer === undefined || link.peer === 0) return undefined;
-  const home = netns === undefined ? '' : inNamespace(netns);
-  if (link.peerNetnsid === undefined) return warn(native, control, link, home);
-  for (const { path, prefix } of namespaces()) {
-    if (namespaceId(native, control, path) !== link.peerNetnsid) continue;
-    let theirs: number;
-    try {
-      theirs = native.openControl(path);
-    } catch (error) {
-      if (isSystemError(error)) return undefined;
-      throw error;
-    }
-    try {
-      return warn(native, theirs, link, prefix);
-    } finally {
-      closeSync(theirs);
-    }
-  }
-  return undefined;
-}
-
-function warn(native: ControlBinding, control: number, link: Link, prefix: string): string | undefined {
+  visit: (peer: Place) => Result,
+): Result | undefined {
+  const { peer, peerNetnsid } = link;
+  if (link.kind !== 'veth' || peer === undefined || peer === 0) return undefined;
+  const look = (there: number, prefix: string): Result =>
+    visit({ control: there, device: readLink(native, there, peer).name, prefix });
   try {
-    const peer = readLink(native, control, link.peer ?? 0).name;
-    if (!leavesTags(native, control, peer)) return undefined;
-    return `the peer "${peer}" leaves VLAN tags to its device, and AF_XDP loses them here: run "${prefix}ethtool -K ${peer} txvlan off", or use type afpacket`;
+    if (peerNetnsid === undefined) return look(control, inNamespace(netns));
+    for (const { path, prefix } of namespaces()) {
+      if (namespaceId(native, control, path) !== peerNetnsid) continue;
+      const there = native.openControl(path);
+      try {
+        return look(there, prefix);
+      } finally {
+        closeSync(there);
+      }
+    }
+    return undefined;
   } catch (error) {
-    // It went away meanwhile.
+    // It went away meanwhile, or its namespace is not for us.
     if (isSystemError(error)) return undefined;
     throw error;
   }
 }
-
-const inNamespace = (netns: string): string =>
-  netns.startsWith('/') ? `nsenter --net=${netns} ` : `ip netns exec ${netns} `;
 
 /** Network namespaces that can be found: those with a name, then those of processes; each once. */
 function* namespaces(): Generator<{ readonly path: string; readonly prefix: string }> {

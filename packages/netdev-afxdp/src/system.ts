@@ -2,8 +2,8 @@
  * Devices of type `system`: any interface of the kernel, by AF_XDP where the device's driver runs it, else by AF_PACKET. Which
  * one it is, and why not the other, is in the device's capabilities and status.
  *
- * Generic mode is for those who ask for it: it forwards small packets at twice the rate of a packet socket, but loses
- * VLAN tags and segment sizes that the kernel keeps beside the packet, which a packet socket has.
+ * Generic mode is for those who ask for it: it forwards small packets at twice the rate of a packet socket, but has other devices
+ * than the port's change how they send (beside.ts), and still loses what some kinds of devices keep beside the packet.
  */
 
 import { type ErrnoCode, isDpifError, type Netdev, type NetdevConfig } from '@etherloom/core';

@@ -6,7 +6,16 @@ import { FramePool, type Netdev, type NetdevConfig, PacketArena } from '@etherlo
 import { hex, type Netns, openFds } from '@etherloom/testkit';
 import { describe, expect, it, type TestContext } from 'vitest';
 import { AfxdpProvider } from '../src/index.js';
-import { assertWhole, frameOf, missing, Port, tagsInBand, withVeths } from './harness.js';
+import {
+  assertWhole,
+  featuresOf,
+  frameOf,
+  missing,
+  Port,
+  SENDER_FEATURES,
+  switchFeatures,
+  withVeths,
+} from './harness.js';
 
 const provider = new AfxdpProvider();
 const reason = await missing('afxdp');
@@ -358,17 +367,37 @@ describe('an interface that', () => {
   );
 
   it(
-    'has a peer that leaves VLAN tags to it is told of where they are lost, with the command that helps',
+    'has a peer that leaves VLAN tags to its device gets them in the packets in generic mode, until it is closed',
     onVeths(1, async (netns) => {
       await withVeths(0, async (host) => {
         await netns.ip('link', 'set', 'p0', 'netns', host.name);
+        const before = featuresOf(host, 'p0');
+        expect(before).toEqual(SENDER_FEATURES);
         await withDevices(netns, ['v0'], { mode: 'generic' }, async (device) => {
+          expect(featuresOf(host, 'p0')).toEqual([]);
+          const features = `off at "p0" (ip netns exec ${host.name}) while this port is there: ${before.join(', ')}`;
+          expect(await device?.getStatus?.()).toEqual({ mode: 'generic', features });
+          // Somebody turns one on again.
+          switchFeatures(host, 'p0', ['tx-vlan-stag-hw-insert'], true);
           expect((await device?.getStatus?.())?.warning).toMatch(
-            new RegExp(`VLAN tags.*run "ip netns exec ${host.name} ethtool -K p0 txvlan off"`),
+            new RegExp(
+              `VLAN tags.*run "ip netns exec ${host.name} ethtool -K p0 tx-vlan-stag-hw-insert off", or`,
+            ),
           );
-          tagsInBand(host, 'p0');
-          expect(await device?.getStatus?.()).not.toHaveProperty('warning');
+          // What follows a device to another namespace.
+          await host.ip('link', 'set', 'p0', 'netns', netns.name, 'name', 'moved');
+          expect((await device?.getStatus?.())?.features).toMatch(/^off at "moved" \(/);
         });
+        expect(featuresOf(netns, 'moved')).toEqual(before);
+      });
+      // What was off before stays off, and native mode needs none of it.
+      switchFeatures(netns, 'moved', ['tx-vlan-hw-insert'], false);
+      await withDevices(netns, ['v0'], { mode: 'generic' }, async () => {});
+      expect(featuresOf(netns, 'moved')).toEqual(SENDER_FEATURES.slice(1));
+      await withDevices(netns, ['v0'], { mode: 'native' }, async (device) => {
+        // veth's driver takes segmentation away from the peer itself.
+        expect(featuresOf(netns, 'moved')).toEqual(['tx-vlan-stag-hw-insert']);
+        expect(await device?.getStatus?.()).not.toHaveProperty('features');
       });
     }),
   );

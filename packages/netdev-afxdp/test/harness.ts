@@ -16,7 +16,8 @@ import {
   PacketBatch,
 } from '@etherloom/core';
 import { ethernet, missingPrivileges, Netns, type Privilege, pattern, raw } from '@etherloom/testkit';
-import { controlBinding } from '../src/binding.js';
+import { type ControlBinding, controlBinding } from '../src/binding.js';
+import { featuresOn, setFeatures } from '../src/ethtool.js';
 import { AfpacketProvider, AfxdpProvider, createNetdevProviders } from '../src/index.js';
 
 /** Local experimental EtherType (IEEE 802): nothing but these tests uses it. */
@@ -100,14 +101,27 @@ export function assertWhole(pool: FramePool): void {
   );
 }
 
-const SET_FLAGS = 0x26;
+/** Features by which hosts leave to their device what AF_XDP loses in generic mode. */
+export const SENDER_FEATURES = ['tx-vlan-hw-insert', 'tx-vlan-stag-hw-insert', 'tx-udp-segmentation'];
 
-/** What `ethtool -K DEVICE txvlan off` does. */
-export function tagsInBand(netns: Netns, device: string): void {
+/** Those of {@link SENDER_FEATURES} that are on, as "ethtool -k" shows them. */
+export function featuresOf(netns: Netns, device: string): string[] {
+  return withControl(netns, (native, control) => featuresOn(native, control, device, SENDER_FEATURES));
+}
+
+/** What `ethtool -K DEVICE NAME on|off ...` does. */
+export function switchFeatures(netns: Netns, device: string, names: readonly string[], on: boolean): void {
+  withControl(netns, (native, control) => setFeatures(native, control, device, names, on));
+}
+
+function withControl<Result>(
+  netns: Netns,
+  body: (native: ControlBinding, control: number) => Result,
+): Result {
   const native = controlBinding();
   const control = native.openControl(netns.path);
   try {
-    native.ethtool(control, device, new Uint8Array(Uint32Array.of(SET_FLAGS, 0).buffer));
+    return body(native, control);
   } finally {
     closeSync(control);
   }

@@ -15,6 +15,7 @@ import {
   OFFLOAD_GSO_TCP4,
   OFFLOAD_GSO_TCP6,
 } from '@etherloom/core';
+import { SenderFeatures } from '../beside.js';
 import {
   type ControlBinding,
   controlBinding,
@@ -27,7 +28,6 @@ import { type AfxdpOptions, checkName, parseAfxdpOptions } from '../config.js';
 import { receiveQueues } from '../ethtool.js';
 import { kernelError, type Link } from '../link.js';
 import { findLink, KernelNetdev, type OpenedDevice, openControl, type Refusal } from '../netdev.js';
-import { tagWarning } from '../peer.js';
 import { STATE_SOCKETS, STATE_ZEROCOPY } from '../state.hot.js';
 import {
   XDP_RX_DROPPED,
@@ -189,6 +189,8 @@ class AfxdpNetdev extends KernelNetdev {
   /** Receive queues that the device uses. */
   readonly #deviceQueues: number;
   readonly #rxOffloads: number;
+  /** Where the program does not see what is beside packets. */
+  readonly #senders: SenderFeatures | undefined;
   readonly #state: Int32Array;
   readonly #retired: readonly SharedArrayBuffer[];
 
@@ -204,6 +206,10 @@ class AfxdpNetdev extends KernelNetdev {
     this.#retired = this.counters.map(
       () => new SharedArrayBuffer(XDP_STATISTICS * Float64Array.BYTES_PER_ELEMENT),
     );
+    if (!program.tags) {
+      const { native, control, link, options } = opened;
+      this.#senders = new SenderFeatures(native, control, link, options.netns, program.attach === 'generic');
+    }
   }
 
   /** Whether zero-copy works shows when the first queue is opened. */
@@ -247,9 +253,7 @@ class AfxdpNetdev extends KernelNetdev {
     if (this.#deviceQueues > queues) {
       status.queues = `${queues} of the ${this.#deviceQueues} receive queues of the device are served; what comes in on the others goes to this host: give queues=${this.#deviceQueues}, or run "ethtool -L ${link.name} combined ${queues}"`;
     }
-    const warning = this.#program.tags ? undefined : tagWarning(this.native, this.control, link, this.netns);
-    if (warning !== undefined) status.warning = warning;
-    return status;
+    return { ...status, ...this.#senders?.status(link) };
   }
 
   /** With what the sockets dropped: `rxDropped` for want of frames, `rxMissedErrors` since we were too slow. */
@@ -293,6 +297,7 @@ class AfxdpNetdev extends KernelNetdev {
   }
 
   protected release(): void {
+    this.#senders?.restore();
     detach(this.#program);
   }
 
