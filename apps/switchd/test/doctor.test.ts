@@ -71,6 +71,42 @@ it('says what a process without privileges lacks, and what to do', async (contex
     'trials',
   ]);
   for (const { advice } of failed.values()) expect(advice).toMatch(/root|CAP_IPC_LOCK/);
+  // The command that failed is nobody's business.
+  expect(failed.get('trials')?.detail).toBe(
+    'no driver could be tried: a network namespace cannot be made (unshare: unshare failed: Operation not permitted)',
+  );
+}, 120_000);
+
+it('says that /dev/net/tun is missing or another file, and that there is no unshare', async (context) => {
+  requirePrivileges(context, 'root', 'netns', 'tun');
+  const doctored = async (change: string): Promise<Map<string, string>> => {
+    const script = `${change}; "$@"; test $? = 1`;
+    const said = await run(
+      'unshare',
+      ['-m', 'sh', '-c', script, 'sh', process.execPath, SWITCHD, '--doctor'],
+      {
+        timeout: 60_000,
+      },
+    );
+    const { checks }: Checked = JSON.parse(said);
+    const failed = checks.filter(({ result }) => result === 'fail');
+    return new Map(failed.map(({ name, detail, advice = '' }) => [name, `${detail} -> ${advice}`]));
+  };
+  const none = await doctored('mount -t tmpfs none /dev/net');
+  expect([...none.keys()]).toEqual(['/dev/net/tun', 'tap']);
+  expect(none.get('/dev/net/tun')).toBe(
+    'is missing -> run "modprobe tun", or give that device to the container',
+  );
+  const other = await doctored('mount --bind /dev/null /dev/net/tun');
+  expect([...other.keys()]).toEqual(['/dev/net/tun', 'tap']);
+  expect(other.get('tap')).toMatch(/^\/dev\/net\/tun is another file .*: remove it and run "modprobe tun"/);
+  const without = await doctored('export PATH=/nonexistent');
+  expect([...without]).toEqual([
+    [
+      'trials',
+      'no driver could be tried: there is no program "unshare" -> install it (Debian package util-linux)',
+    ],
+  ]);
 }, 120_000);
 
 it('looks at interfaces, as a table', async (context) => {
@@ -95,7 +131,7 @@ it('looks at interfaces, as a table', async (context) => {
   await host.ip('addr', 'add', '10.9.9.9/24', 'dev', 'veth9');
   for (const end of ['veth9', 'far9']) await host.ip('link', 'set', end, 'up');
   const script = '"$@"; test $? = 1';
-  const doctor = [process.execPath, SWITCHD, '--doctor', 'veth9', 'lo', 'none9'];
+  const doctor = [process.execPath, SWITCHD, '--doctor', 'veth9', 'bridge9', 'lo', 'none9'];
   const said = await host.run('sh', ['-c', script, 'sh', ...doctor], { timeout: 60_000 });
   const { checks }: Checked = JSON.parse(said);
   const about = (name: string): string[] =>
@@ -110,6 +146,7 @@ it('looks at interfaces, as a table', async (context) => {
     'user: fail',
     'addresses: warn',
   ]);
+  expect(about('bridge9')).toContain('VLAN tags: warn');
   expect(about('lo')).toEqual(['kind: fail']);
   expect(about('none9')).toEqual(['exists: fail']);
   const { code, stdout, stderr } = await bench.etherloom('doctor', 'lo');

@@ -36,6 +36,8 @@ import { enableOffloads, NO_OFFLOADS } from './offload.js';
 import { STATE_CLOSED, STATE_MTU, STATE_WORDS, type TapQueueDescriptor } from './queue.hot.js';
 
 const DEFAULT_MTU = 1500;
+/** No code of the contracts: what any other file than the tun driver's says. */
+const ENOTTY = 25;
 /** Seen from src (under test) as from dist: threads without a TypeScript loader need the built module. */
 const QUEUE_MODULE = new URL('../dist/queue.js', import.meta.url).href;
 
@@ -64,6 +66,12 @@ function attach(native: TapControl, name: string, netns: string | undefined, opt
   } catch (error) {
     if (!isSystemError(error)) throw error;
     const refuse = (code: ErrnoCode, sentence: string) => new DpifError(code, sentence, { cause: error });
+    if (error.syscall === 'TUNSETIFF' && error.errno === ENOTTY) {
+      throw refuse(
+        'ENXIO',
+        '/dev/net/tun is another file than the character device 10, 200: remove it and run "modprobe tun", or give that device to the container',
+      );
+    }
     const code = errnoCode(error.errno);
     switch (`${error.syscall}: ${code}`) {
       case 'TUNSETIFF: EINVAL':
@@ -90,7 +98,7 @@ function attach(native: TapControl, name: string, netns: string | undefined, opt
       case 'open /dev/net/tun: ENXIO':
         throw refuse(
           code,
-          `this system has no /dev/net/tun: run "modprobe tun", or give the container that device`,
+          `this system has no /dev/net/tun: run "modprobe tun", or give that device to the container`,
         );
       default:
         throw kernelError(error, `cannot open TAP device "${name}"`);

@@ -49,6 +49,15 @@ export function interfaceChecks(name: string): Check[] {
     result: 'ok',
     detail: driver ?? 'a virtual device (veth pairs run AF_XDP in native mode)',
   });
+  const kind = /^DEVTYPE=(.*)$/m.exec(read('uevent') ?? '')?.[1];
+  if (virtual && kind !== undefined) {
+    add({
+      name: 'VLAN tags',
+      result: 'warn',
+      detail: `a ${kind} has the outer tag beside the packet, where type afxdp loses it`,
+      advice: 'use type afpacket if there are tags',
+    });
+  }
   const queues = readdirSync(join(folder, 'queues')).filter((queue) => queue.startsWith('rx-')).length;
   add({
     name: 'queues',

@@ -1,6 +1,6 @@
 /** What the machine has of what the I/O drivers need: kernel, its configuration, capabilities, memory that can be locked. */
 
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { gunzipSync } from 'node:zlib';
 import type { Check } from './check.js';
@@ -52,7 +52,7 @@ export function machineChecks(): Check[] {
       return check({
         name,
         result: 'fail',
-        detail: `missing: ${use} cannot be had`,
+        detail: `missing, and needed for ${use}`,
         advice: `run as root, or give the process ${name}`,
       });
     }),
@@ -98,7 +98,7 @@ function optionChecks(): Check[] {
     if (value === 'y') return check({ name, result: 'ok', detail: 'built in' });
     if (value === 'm') return check({ name, result: 'ok', detail: 'a module' });
     const advice = 'use a kernel that has it';
-    return check({ name, result: 'fail', detail: `missing: ${use} cannot be had`, advice });
+    return check({ name, result: 'fail', detail: `missing, and needed for ${use}`, advice });
   });
 }
 
@@ -132,18 +132,31 @@ function lockCheck(unlimited: boolean): Check {
   });
 }
 
+/** Device number of /dev/net/tun (Linux, admin-guide/devices.txt): character device 10, 200. */
+const TUN = (10 << 8) | 200;
+const GET_TUN = 'run "modprobe tun", or give that device to the container';
+
 function tunCheck(): Check {
   const name = '/dev/net/tun';
+  const failed = (detail: string, advice: string): Check => check({ name, result: 'fail', detail, advice });
   try {
     // Opening alone makes no device.
-    closeSync(openSync(name, 'r+'));
-    return check({ name, result: 'ok', detail: 'can be opened' });
+    const fd = openSync(name, 'r+');
+    const stats = fstatSync(fd);
+    closeSync(fd);
+    if (stats.isCharacterDevice() && stats.rdev === TUN) {
+      return check({ name, result: 'ok', detail: 'can be opened' });
+    }
+    return failed('is another file, not the character device 10, 200', `remove it, and ${GET_TUN}`);
   } catch (error) {
-    return check({
-      name,
-      result: 'fail',
-      detail: error instanceof Error ? error.message : String(error),
-      advice: 'run "modprobe tun", give the container that device, or run as root',
-    });
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EACCES' || code === 'EPERM') {
+      return failed(
+        'must not be opened by this process',
+        'run as root, give the user access to it, or give that device to the container',
+      );
+    }
+    if (code === 'ENOENT') return failed('is missing', GET_TUN);
+    return failed(`cannot be opened (${String(code ?? error)})`, GET_TUN);
   }
 }

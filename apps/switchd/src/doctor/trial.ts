@@ -98,7 +98,13 @@ let noPair: string | undefined;
 try {
   execFileSync('ip', ['link', 'add', 'etl0', 'type', 'veth', 'peer', 'name', 'etl1'], { stdio: 'pipe' });
 } catch (error) {
-  noPair = error instanceof Error ? error.message.trim().replaceAll('\n', ' ') : String(error);
+  noPair =
+    error instanceof Error && 'code' in error && error.code === 'ENOENT'
+      ? 'there is no program "ip"'
+      : String(error instanceof Error ? error.message : error)
+          .trim()
+          .split('\n')
+          .at(-1);
 }
 const checks: Check[] = [];
 for (const trial of TRIALS) {

@@ -20,17 +20,58 @@ export async function driverChecks(drivers: readonly string[], directory: string
     if (isChecks(checks)) return checks;
     throw new Error(`the trial printed ${stdout.slice(0, 80)}`);
   } catch (error) {
-    const said = error instanceof Error ? error.message.trim().replaceAll('\n', ' ') : String(error);
+    const { why, advice } = explain(error);
     return [
       {
         group: 'drivers',
         name: 'trials',
         result: 'fail',
-        detail: `no driver could be tried in a network namespace: ${said}`,
-        advice: 'it takes root, and the program "unshare" (Debian package util-linux)',
+        detail: `no driver could be tried: ${why}`,
+        advice,
       },
     ];
   }
+}
+
+/** Why the trial did not come about: what the program that failed said last is the reason, what its command line was is not. */
+function explain(error: unknown): { why: string; advice: string } {
+  const { code, killed, stderr, message } = { ...failure(error) };
+  if (code === 'ENOENT') {
+    return { why: 'there is no program "unshare"', advice: 'install it (Debian package util-linux)' };
+  }
+  if (killed === true) {
+    return {
+      why: `it took more than ${TIMEOUT / 1000} s`,
+      advice: 'try again when the machine has less to do',
+    };
+  }
+  const last = stderr?.trim().split('\n').at(-1) ?? '';
+  const why = last === '' ? (message ?? String(error)) : last;
+  return why.startsWith('unshare: ')
+    ? {
+        why: `a network namespace cannot be made (${why})`,
+        advice: 'run as root, or give the process CAP_SYS_ADMIN',
+      }
+    : { why, advice: 'look for it in the README of the driver, or load the drivers one by one' };
+}
+
+interface Failure {
+  readonly code?: unknown;
+  readonly killed?: unknown;
+  readonly stderr?: string;
+  readonly message?: string;
+}
+
+/** The members of what execFile rejects with. */
+function failure(error: unknown): Failure {
+  if (!(error instanceof Error)) return {};
+  const { message } = error;
+  return {
+    message,
+    ...('code' in error ? { code: error.code } : {}),
+    ...('killed' in error ? { killed: error.killed } : {}),
+    ...('stderr' in error && typeof error.stderr === 'string' ? { stderr: error.stderr } : {}),
+  };
 }
 
 /** From our own program of the same version: only that it got as far as to print it is checked. */
