@@ -19,6 +19,7 @@ import { Worker } from 'node:worker_threads';
 import { openFds, run } from '@etherloom/testkit';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { FdWatcher } from '../src/fdwait.js';
+import { pmdBinding } from '../src/pmd/binding.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'etl-fdwait-'));
 let pipes: number[] = [];
@@ -149,10 +150,14 @@ test('a descriptor with a lasting error is reported, but does not spin', async (
   expect(reports - before).toBeLessThan(6);
 });
 
-test('watchers that come and go leave no thread and no descriptor', () => {
+test('10,000 watchers and doorbells that come and go leave no thread and no descriptor', () => {
   const threads = (): number => readdirSync('/proc/self/task').length;
   const before = [openFds(), threads()];
-  for (let i = 0; i < 200; i++) new FdWatcher().close();
+  const pmd = pmdBinding();
+  for (let i = 0; i < 10_000; i++) {
+    new FdWatcher().close();
+    pmd.close(pmd.doorbell());
+  }
   expect([openFds(), threads()]).toEqual(before);
 });
 

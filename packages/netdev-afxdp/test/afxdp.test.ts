@@ -12,6 +12,7 @@ import {
   frameOf,
   missing,
   Port,
+  registry,
   SENDER_FEATURES,
   switchFeatures,
   withVeths,
@@ -403,33 +404,46 @@ describe('an interface that', () => {
   );
 });
 
-/** Opens and closes two devices with their queues, `count` times. */
-async function cycles(netns: Netns, count: number): Promise<void> {
+/** Opens and closes both ends of a pair with their queues, `count` times. */
+async function cycles(netns: Netns, type: string, config: NetdevConfig, count: number): Promise<void> {
   const pool = new FramePool(PacketArena.create({ frames: 64, largeFrames: 1 }));
+  const netdevs = registry();
   for (let i = 0; i < count; i++) {
-    await withDevices(netns, ['v0', 'p0'], {}, async (left, right) => {
-      const ports = [left, right].map((device) => new Port(device as Netdev, pool));
-      ports[0]?.send(frameOf(60));
-      for (const port of ports) port.queue.close();
-    });
+    const refs = [];
+    for (const name of ['v0', 'p0'])
+      refs.push(await netdevs.open(name, type, { ...config, netns: netns.name }));
+    const ports = refs.map(({ netdev }) => new Port(netdev, pool));
+    ports[0]?.send(frameOf(60));
+    for (const port of ports) port.queue.close();
+    for (const ref of refs) await ref.release();
   }
   assertWhole(pool);
 }
 
-it(
-  'opening and closing leaves no descriptor, thread or mapping',
-  onVeths(1, async (netns) => {
-    const state = (): unknown => ({
-      fds: openFds(),
-      threads: readdirSync('/proc/self/task').length,
-      // A ring's mapping shows the socket that it is of.
-      rings: readFileSync('/proc/self/maps', 'latin1').match(/socket:/g)?.length ?? 0,
-    });
-    await cycles(netns, 2);
-    const before = state();
-    await cycles(netns, process.env.ETHERLOOM_LONG === '1' ? 5000 : 50);
-    expect(state()).toEqual(before);
-    expect(await netns.ip('link', 'show', 'v0')).not.toMatch(/xdp/);
-  }),
-  1_200_000,
-);
+const LONG = process.env.ETHERLOOM_LONG === '1';
+
+describe('opening and closing leaves no descriptor, thread or mapping', () => {
+  for (const [type, config, count] of [
+    ['afxdp', { mode: 'native' }, LONG ? 5000 : 30],
+    ['afxdp', { mode: 'generic' }, LONG ? 500 : 10],
+    ['afpacket', {}, LONG ? 5000 : 50],
+  ] as const) {
+    it(
+      `${2 * count} times: ${type} ${JSON.stringify(config)}`,
+      onVeths(1, async (netns) => {
+        const state = (): unknown => ({
+          fds: openFds(),
+          threads: readdirSync('/proc/self/task').length,
+          // A ring's mapping shows the socket that it is of.
+          rings: readFileSync('/proc/self/maps', 'latin1').match(/socket:/g)?.length ?? 0,
+        });
+        await cycles(netns, type, config, 2);
+        const before = state();
+        await cycles(netns, type, config, count);
+        expect(state()).toEqual(before);
+        expect(await netns.ip('-d', 'link', 'show', 'v0')).not.toMatch(/xdp|promiscuity 1/);
+      }),
+      1_200_000,
+    );
+  }
+});
