@@ -1,9 +1,9 @@
 #!/bin/sh
-# Ends what a start.sh started in DIR: the processes whose ids are in its *.pid.
+# Ends what a start.sh started in DIR: the processes whose ids are in its *.pid, those that began last first.
 #
 #   stop.sh DIR
 set -u
-for file in "$1"/*.pid; do
+ls -t "$1"/*.pid 2>/dev/null | while IFS= read -r file; do
   [ -s "$file" ] || continue
   pid=$(cat "$file")
   # A measurement may have left it stopped.

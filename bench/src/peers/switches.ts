@@ -1,4 +1,4 @@
-/** Switches to compare with over devices of the kernel: each is a folder of bench/peers with a start.sh. */
+/** Switches to compare with over devices of the kernel: each is a folder of bench/peers, and the script that starts it. */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -9,11 +9,11 @@ const OVS = '/usr/sbin/ovs-vswitchd';
 
 const present = (): undefined => undefined;
 
-/** Starts what is in `folder`; `args` stand before the ports. */
-function starter(folder: string, ...args: readonly string[]): Contestant['start'] {
-  const script = fileURLToPath(new URL(`../../peers/${folder}/start.sh`, import.meta.url));
+/** Runs `script` of bench/peers; `args` stand before the ports. */
+function starter(script: string, ...args: readonly string[]): Contestant['start'] {
+  const path = fileURLToPath(new URL(`../../peers/${script}`, import.meta.url));
   return async (home, ports, dir, core) => {
-    await home.run(script, [dir, String(core), ...args, ...ports], { timeout: 60_000 });
+    await home.run(path, [dir, String(core), ...args, ...ports], { timeout: 60_000 });
   };
 }
 
@@ -34,7 +34,7 @@ export const cAfxdp: Contestant = {
   wantsChecksums: true,
   takesFrames: true,
   missing: present,
-  start: starter('c-afxdp'),
+  start: starter('start-c.sh', 'c-afxdp'),
 };
 
 export const cTap: Contestant = {
@@ -42,7 +42,7 @@ export const cTap: Contestant = {
   kind: 'tap',
   takesFrames: true,
   missing: present,
-  start: starter('c-tap'),
+  start: starter('start-c.sh', 'c-tap'),
 };
 
 export const ovsAfxdp: Contestant = {
@@ -51,7 +51,7 @@ export const ovsAfxdp: Contestant = {
   wantsChecksums: true,
   takesFrames: true,
   missing: missingOvs,
-  start: starter('ovs-userspace', 'afxdp'),
+  start: starter('ovs-userspace/start.sh', 'afxdp'),
 };
 
 export const ovsTap: Contestant = {
@@ -59,7 +59,7 @@ export const ovsTap: Contestant = {
   kind: 'tap',
   takesFrames: true,
   missing: missingOvs,
-  start: starter('ovs-userspace', 'tap'),
+  start: starter('ovs-userspace/start.sh', 'tap'),
 };
 
 /** Its ports are veth pairs, and XDP frames reach it only where the driver's own polling is on. */
@@ -68,5 +68,5 @@ export const linuxBridge: Contestant = {
   kind: 'veth',
   takesFrames: false,
   missing: present,
-  start: starter('linux-bridge'),
+  start: starter('linux-bridge/start.sh'),
 };

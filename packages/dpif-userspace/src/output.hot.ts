@@ -34,6 +34,8 @@ export class Output {
   /** Slots whose transmit batch is not empty. */
   readonly #waiting = new Uint16Array(MAX_PORTS);
   #waitingCount = 0;
+  /** Packets of a received batch that a device is being given as it is. */
+  #direct = 0;
 
   /** `counters`: PERF_*. */
   constructor(pool: FramePool, counters?: Float64Array) {
@@ -77,7 +79,9 @@ export class Output {
   sendAll(portNo: number, batch: PacketBatch, drops: Float64Array): void {
     const port = this.port(portNo);
     if (port !== undefined && port.txBatch.count === 0) {
+      this.#direct = batch.count;
       this.#send(port, batch);
+      this.#direct = 0;
       return;
     }
     this.send(portNo, batch, 0, batch.count, drops);
@@ -116,9 +120,9 @@ export class Output {
     }
   }
 
-  /** Control path: packets that wait to be sent. */
+  /** Control path: packets that wait to be sent, or that a device throws on. */
   get waiting(): number {
-    let sum = 0;
+    let sum = this.#direct;
     for (const port of this.#ports) sum += port?.txBatch.count ?? 0;
     return sum;
   }

@@ -198,13 +198,18 @@ export class Pipeline implements ExecuteHost {
     this.busy = false;
     hand[PACKETS] = 0;
     batch.count = 0;
+    this.#next = 0;
     return count;
   }
 
-  /** Control path, after a throw out of {@link receive}: notes how many packets of the burst did not come to their end. */
+  /**
+   * Control path, after a throw out of {@link receive}, or out of a relay that noted what it has in hand: notes how many of
+   * these packets did not come to their end.
+   */
   testify(): void {
+    const hand = this.#hand;
     const { count } = this.#batch;
-    this.#hand[PACKETS] = Math.min(count, count - this.#next + this.#output.waiting);
+    hand[PACKETS] = Math.min(Math.max(count, hand[PACKETS]!), count - this.#next + this.#output.waiting);
   }
 
   /**

@@ -14,6 +14,7 @@ import {
   QUEUE_RX_PACKETS,
   QUEUE_TX_BYTES,
   QUEUE_TX_PACKETS,
+  type QueueDescriptor,
   watchWord,
 } from '@etherloom/core';
 import { CaptureFiles } from './capture-files.js';
@@ -63,6 +64,8 @@ export class DummyNetdev implements Netdev {
   readonly #pairs: readonly Pair[];
   /** Transmit halves of threads: their receive rings stay empty. */
   readonly #transmitters: Pair[] = [];
+  /** QUEUE_* of transmit halves that are gone. */
+  readonly #retired = new Float64Array(QUEUE_COUNTERS);
   readonly #listeners = new Set<TransmitListener>();
   #config: NetdevConfig;
   #options: DummyOptions;
@@ -221,7 +224,7 @@ export class DummyNetdev implements Netdev {
 
   async getStats(): Promise<NetdevStats> {
     const total = (counter: number): number =>
-      this.#all().reduce((sum, { counters }) => sum + counters[counter]!, 0);
+      this.#all().reduce((sum, { counters }) => sum + counters[counter]!, this.#retired[counter]!);
     return {
       rxPackets: total(QUEUE_RX_PACKETS),
       txPackets: total(QUEUE_TX_PACKETS),
@@ -280,6 +283,17 @@ export class DummyNetdev implements Netdev {
 
   reclaimQueue(index: number): void {
     Atomics.store(new Int32Array(this.queueDescriptor(index).owner), 0, 0);
+  }
+
+  reclaimTransmitter({ counters: memory }: QueueDescriptor): void {
+    const at = this.#transmitters.findIndex(({ descriptor }) => descriptor.counters === memory);
+    const [pair] = at < 0 ? [] : this.#transmitters.splice(at, 1);
+    if (pair === undefined) return;
+    this.#drain(pair);
+    pair.unwatch();
+    pair.counters.forEach((count, counter) => {
+      this.#retired[counter]! += count;
+    });
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,7 @@
  * whatever is not plain goes there.
  */
 
-import type { PacketBatch } from '../packet/batch.hot.js';
+import { OFFLOAD_CSUM_VALID, type PacketBatch } from '../packet/batch.hot.js';
 import { update32 } from '../packet/checksum.hot.js';
 import type { FramePool } from '../packet/frame-pool.hot.js';
 
@@ -22,6 +22,8 @@ const IPV4_HEADER = 20;
 /** Where the checksums are in the transport headers. */
 const TCP_CHECKSUM = 16;
 const UDP_CHECKSUM = 6;
+/** Offloads that leave work undone: a checksum that somebody verified is none, and stays right as it follows changes. */
+const WORK = ~OFFLOAD_CSUM_VALID;
 
 /**
  * A list of plain changes followed by outputs, as `compileActions` finds it. Headers are set by pairs of words: value, and
@@ -46,7 +48,7 @@ export interface PlainProgram {
 
 /**
  * Whether `program` can run on packets `[first, end)` of `batch`: whole IP packets in Ethernet (`shapes` as in
- * `BurstMemory.shape`), in small frames that nobody else sees, without offloads.
+ * `BurstMemory.shape`), in small frames that nobody else sees, with nothing left to do by offloads.
  */
 export function isPlain(
   program: PlainProgram,
@@ -60,7 +62,7 @@ export function isPlain(
   const ipv4 = program.ipv4 !== undefined;
   for (let i = first; i < end; i++) {
     const shape = shapes[i]!;
-    if (shape === 0 || offload[i] !== 0) return false;
+    if (shape === 0 || (offload[i]! & WORK) !== 0) return false;
     if (ipv4 && ((shape >>> 8) & 0xff) - (shape & 0xff) !== IPV4_HEADER) return false;
   }
   return pool.areOwn(batch.data, first, end, program.room);

@@ -124,6 +124,12 @@ export interface Netdev {
    * Drivers without anything of that kind leave it out.
    */
   reclaimQueue?(index: number): void;
+  /**
+   * The thread that had this transmit half, one that {@link transmitDescriptor} gave, ended without closing it, and nobody
+   * will open it again: releases what the half alone needs. What it counted stays in the statistics. Drivers whose halves
+   * need next to nothing leave it out.
+   */
+  reclaimTransmitter?(descriptor: QueueDescriptor): void;
   /** Releases the device; a device that the driver created disappears unless it is persistent. Idempotent. */
   close(): Promise<void>;
 }

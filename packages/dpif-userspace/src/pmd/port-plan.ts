@@ -78,8 +78,6 @@ export class PortPlan {
   giveAll(thread: PmdThread): Promise<void> {
     return this.#serial(async () => {
       const { index } = thread.slot;
-      for (const { to, ring } of this.#relays)
-        if (to === index) await this.#ask(thread, { type: 'relay', ring });
       for (const record of this.#records.values()) {
         record.reclaim(index);
         try {
@@ -89,6 +87,9 @@ export class PortPlan {
           this.#crew.failed(index, `port "${record.name}" cannot be opened again`, error);
         }
       }
+      // Last: what waits in a ring is for ports that must be there.
+      for (const { to, ring } of this.#relays)
+        if (to === index) await this.#ask(thread, { type: 'relay', ring });
     });
   }
 
@@ -142,7 +143,7 @@ export class PortPlan {
   }
 
   async #transmit(index: number, record: PortRecord): Promise<Transmit> {
-    const half = record.transmitDescriptor();
+    const half = record.transmitDescriptor(index);
     if (half !== undefined) return { kind: 'half', descriptor: half };
     const own = record.queuesOf(index)[0];
     if (own !== undefined) return { kind: 'queue', descriptor: own.descriptor };

@@ -18,6 +18,8 @@ export class PortRecord {
   readonly #own = new Float64Array(DROP_REASON_COUNT);
   /** By thread. */
   readonly #drops = new Map<number, Float64Array>();
+  /** Transmit halves, by thread. */
+  readonly #halves = new Map<number, QueueDescriptor>();
   readonly #unwatch: (() => void)[] = [];
 
   /** Gives each queue a thread. EINVAL when the port's options pin a queue that it does not have, or to no thread. */
@@ -57,9 +59,11 @@ export class PortRecord {
     return this.#port.ref.netdev.capabilities.txOffloads;
   }
 
-  /** The descriptor of a transmit half for one thread more. */
-  transmitDescriptor(): QueueDescriptor | undefined {
-    return this.#port.ref.netdev.transmitDescriptor?.();
+  /** The descriptor of a transmit half of its own for a thread, where the device has such. */
+  transmitDescriptor(thread: number): QueueDescriptor | undefined {
+    const half = this.#port.ref.netdev.transmitDescriptor?.();
+    if (half !== undefined) this.#halves.set(thread, half);
+    return half;
   }
 
   /** The thread that sends for those that cannot. */
@@ -71,11 +75,13 @@ export class PortRecord {
     return this.queues.filter((queue) => queue.thread === thread);
   }
 
-  /** The thread that had these queues is gone without closing them. */
+  /** The thread that had these queues, and sent through a half of its own, is gone without closing them. */
   reclaim(thread: number): void {
-    for (const { descriptor } of this.queuesOf(thread)) {
-      this.#port.ref.netdev.reclaimQueue?.(descriptor.index);
-    }
+    const { netdev } = this.#port.ref;
+    for (const { descriptor } of this.queuesOf(thread)) netdev.reclaimQueue?.(descriptor.index);
+    const half = this.#halves.get(thread);
+    if (half !== undefined) netdev.reclaimTransmitter?.(half);
+    this.#halves.delete(thread);
   }
 
   /** Calls `wake` whenever packets wait in a queue whose thread cannot sleep on it. */

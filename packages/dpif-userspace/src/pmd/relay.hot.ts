@@ -1,6 +1,9 @@
 /**
  * Packets for a device whose transmit queues belong to another thread: copied into a ring that goes there. Frames never
  * change their thread, so that reference counts stay plain loads and stores. Hot: no allocation, no throw.
+ *
+ * A packet leaves the ring before it is sent, not after: a receiver that dies of a device has it in hand then, where it is
+ * counted as lost, and the thread that takes its place finds only those that nobody tried to send.
  */
 
 import {
@@ -13,6 +16,7 @@ import {
   type PacketBatch,
 } from '@etherloom/core';
 import type { Output } from '../output.hot.js';
+import { HAND_PACKETS, HAND_PORT } from '../pipeline.hot.js';
 import type { Port } from '../port.hot.js';
 import { Transmitter } from '../transmit.hot.js';
 import { ASLEEP, RELAY_HEAD, WOKEN, WORD_SLEEPING, wordsOf } from './layout.hot.js';
@@ -26,6 +30,8 @@ const SLEEPING = WORD_SLEEPING;
 const TX_FULL = DROP_TX_FULL;
 const NO_FRAME = DROP_NO_FRAME;
 const NO_PORT = DROP_NO_PORT;
+const IN_HAND = HAND_PACKETS;
+const OF_PORT = HAND_PORT;
 
 /** Who wakes a thread. */
 export interface Ringer {
@@ -105,13 +111,22 @@ export class RelayReceiver {
   readonly #pool: FramePool;
   readonly #output: Output;
   readonly #portlessDrops: Float64Array;
+  readonly #hand: Float64Array;
   readonly #transmitter: Transmitter;
 
-  constructor(ring: SharedRing, pool: FramePool, output: Output, portlessDrops: Float64Array) {
+  /** `hand`: HAND_*, as the pipeline has it. */
+  constructor(
+    ring: SharedRing,
+    pool: FramePool,
+    output: Output,
+    portlessDrops: Float64Array,
+    hand: Float64Array,
+  ) {
     this.#ring = ring;
     this.#pool = pool;
     this.#output = output;
     this.#portlessDrops = portlessDrops;
+    this.#hand = hand;
     this.#transmitter = new Transmitter(pool);
   }
 
@@ -126,7 +141,7 @@ export class RelayReceiver {
       const at = ring.peek();
       if (at < 0) break;
       if (words[at]! !== portNo) {
-        if (port !== undefined && port.txBatch.count > 0) this.#transmitter.send(port);
+        if (port !== undefined && port.txBatch.count > 0) this.#send(port);
         portNo = words[at]!;
         port = this.#output.port(portNo);
       }
@@ -135,10 +150,19 @@ export class RelayReceiver {
       else this.#take(at, port);
       ring.skip();
     }
-    if (taken === 0) return 0;
-    if (port !== undefined && port.txBatch.count > 0) this.#transmitter.send(port);
-    ring.release();
+    if (port !== undefined && port.txBatch.count > 0) this.#send(port);
+    else ring.release();
     return taken;
+  }
+
+  /** Sends the transmit batch of `port`, which has all packets that the ring still holds. */
+  #send(port: Port): void {
+    const hand = this.#hand;
+    this.#ring.release();
+    hand[OF_PORT] = port.portNo;
+    hand[IN_HAND] = port.txBatch.count;
+    this.#transmitter.send(port);
+    hand[IN_HAND] = 0;
   }
 
   #take(at: number, port: Port): void {

@@ -36,6 +36,7 @@ export class ThreadPorts {
   readonly #output: Output;
   readonly #loop: PollLoop;
   readonly #portlessDrops: Float64Array;
+  readonly #hand: Float64Array;
   readonly #native: Ringer;
   readonly #doorbell: number;
   readonly #ports = new Map<number, ThreadPort>();
@@ -43,11 +44,13 @@ export class ThreadPorts {
   /** Rings to other threads: one end each, for all ports that they send for. */
   readonly #rings = new Map<number, SharedRing>();
 
+  /** `hand`: HAND_* of the thread. */
   constructor(
     pool: FramePool,
     output: Output,
     loop: PollLoop,
     portlessDrops: Float64Array,
+    hand: Float64Array,
     native: Ringer,
     doorbell: number,
   ) {
@@ -55,6 +58,7 @@ export class ThreadPorts {
     this.#output = output;
     this.#loop = loop;
     this.#portlessDrops = portlessDrops;
+    this.#hand = hand;
     this.#native = native;
     this.#doorbell = doorbell;
     this.refreshDescriptors();
@@ -83,7 +87,13 @@ export class ThreadPorts {
       case 'relay':
         this.#loop.relays = [
           ...this.#loop.relays,
-          new RelayReceiver(new SharedRing(message.ring), this.#pool, this.#output, this.#portlessDrops),
+          new RelayReceiver(
+            new SharedRing(message.ring),
+            this.#pool,
+            this.#output,
+            this.#portlessDrops,
+            this.#hand,
+          ),
         ];
         break;
       case 'addTap':

@@ -68,7 +68,7 @@ function assemble(): Parts {
     report,
     clockOffset: new Float64Array(init.clock),
   });
-  const ports = new ThreadPorts(pool, output, loop, portlessDrops, native, init.doorbell);
+  const ports = new ThreadPorts(pool, output, loop, portlessDrops, hand, native, init.doorbell);
   return { loop, ports, reader };
 }
 

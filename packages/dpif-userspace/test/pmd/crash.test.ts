@@ -163,9 +163,9 @@ describe.each([1, 2])('with %i threads', (threads) => {
 });
 
 describe('a driver that throws', () => {
-  /** Descriptors that name the fixture's module, which throws while the flag is set. */
+  /** Descriptors that name the fixture's module, which throws while the flag is set. With `alone` one thread sends for all. */
   const explosive =
-    (flag: SharedArrayBuffer) =>
+    (flag: SharedArrayBuffer, alone = false) =>
     (provider: NetdevProvider): NetdevProvider => ({
       type: provider.type,
       openQueue: (descriptor, resources) => provider.openQueue(descriptor, resources),
@@ -177,6 +177,7 @@ describe('a driver that throws', () => {
           get(target, property) {
             if (property === 'queueDescriptor')
               return (index: number) => ({ ...target.queueDescriptor(index), module, flag });
+            if (property === 'transmitDescriptor' && alone) return undefined;
             if (property === 'transmitDescriptor')
               return () => ({ ...target.transmitDescriptor?.(), module, flag });
             const value: unknown = Reflect.get(target, property, target);
@@ -219,15 +220,17 @@ describe('a driver that throws', () => {
   });
 
   it.each([
-    ['receives', 1],
-    ['sends', 2],
+    ['receives', 1, {}],
+    ['sends', 2, {}],
+    ['sends whole bursts', 2, { kind: 0 }],
+    ['sends for another thread', 2, { alone: true }],
   ])(
-    'loses no packet uncounted when it %s',
-    async (_, when) => {
+    'loses no packet uncounted, and sends none twice, when it %s',
+    async (_, when, { kind, alone }: { kind?: number; alone?: boolean }) => {
       const flag = new SharedArrayBuffer(4);
-      bench = await pmdBench(1, { wrap: explosive(flag) });
-      await bench.port('source', 1, { n_rxq: '2' });
-      await bench.port('bomb', 2, { capture: '0' });
+      bench = await pmdBench(alone === true ? 2 : 1, { wrap: explosive(flag, alone) });
+      await bench.port('source', 1, { n_rxq: '2', 'pmd-rxq-affinity': '0:0,1:0' });
+      await bench.port('bomb', 2, { capture: '0', 'pmd-rxq-affinity': alone === true ? '0:1' : '0:0' });
       await bench.port('sink', 3, { capture: '0' });
       // Packets of a burst that go to two ports, up, and nowhere, by their second byte.
       const kinds = ['2', '3', 'drop', 'push_vlan(vid=5,pcp=0),3', 'push_vlan(vid=5,pcp=0),2'];
@@ -244,7 +247,7 @@ describe('a driver that throws', () => {
         new Int32Array(flag)[0] = when;
         await eventually(() => {
           for (let n = 0; n < 50; n++) {
-            for (const port of ['source', 'bomb']) if (bench.device(port).inject(frame(injected))) injected++;
+            for (const port of ['source', 'bomb']) if (bench.device(port).inject(frame(kind ?? injected))) injected++;
           }
           return bench.events.filter(({ type }) => type === 'crashed').length >= round;
         }, WAIT);
