@@ -41,4 +41,5 @@ const BRIDGE_BLOCK = parse('01:80:c2:00:00:00');
 
 /** Whether frames to `mac` stay on their link. */
 export const isReserved = (mac: number): boolean =>
-  (mac >= BRIDGE_BLOCK && mac < BRIDGE_BLOCK + 16) || RESERVED.has(mac);
+  // All are below the block's end, where few stations are.
+  mac < BRIDGE_BLOCK + 16 && (mac >= BRIDGE_BLOCK || RESERVED.has(mac));

@@ -12,7 +12,7 @@ import {
   type Upcall,
 } from '@etherloom/core';
 import { DROP, decide, FLOOD } from './decision.js';
-import { FlowIndex, type FlowRecord } from './flow-index.js';
+import { FlowIndex } from './flow-index.js';
 import { isGroup } from './mac.js';
 import { type MacCounters, type MacEntry, MacTable } from './mac-table.js';
 import { type FlowMatch, KeyReader, outputActions } from './megaflow.js';
@@ -37,13 +37,16 @@ export const LEARNING_DEFAULTS: LearningOptions = {
 /** Operations for one `operate`, in order: deletions before the put and the put before the packet that led to them. */
 export interface Plan {
   readonly ops: DpifOp[];
-  /** By index of the operation: the flow that a put is for. */
-  readonly puts: (Put | undefined)[];
+  /** The puts among them, in order. */
+  readonly puts: Put[];
 }
 
 interface Put {
-  readonly record: FlowRecord;
-  readonly key: Uint8Array;
+  /** Index of the operation. */
+  readonly at: number;
+  /** Number and serial number of the flow that it is for. */
+  readonly flow: number;
+  readonly serial: number;
   /** The flow is new to the index too. */
   readonly isNew: boolean;
 }
@@ -94,7 +97,7 @@ export class Planner {
 
   /** Answers upcalls: learns, and puts flows and sends packets. */
   handle(upcalls: readonly Upcall[], now: number, plan: Plan): void {
-    this.#batch++;
+    this.#batch = (this.#batch + 1) | 0;
     for (const { type, key, packet } of upcalls) {
       // Action upcalls are answers to flows that someone else installed: whoever did may want to see them, not we.
       if (type !== 'miss') continue;
@@ -122,8 +125,8 @@ export class Planner {
     for (const portNo of gone) {
       for (const entry of this.#macs.removePort(portNo)) this.#forget(entry, plan);
     }
-    for (const record of this.#flows.all()) {
-      if (record.flood || gone.includes(record.inPort)) this.#delete(plan, record);
+    for (const flow of this.#flows.all()) {
+      if (this.#flows.isFlood(flow) || gone.includes(this.#flows.inPort(flow))) this.#delete(plan, flow);
     }
   }
 
@@ -137,23 +140,30 @@ export class Planner {
    * to get `now`'s.
    */
   visit(flows: readonly Flow[], offset: number, now: number, plan: Plan): void {
-    for (const flow of flows) {
-      const match = this.#reader.read(flow.key);
-      const record = match?.mask && this.#flows.get(match);
+    const index = this.#flows;
+    for (const { key, stats } of flows) {
+      const match = this.#reader.read(key);
+      if (match?.mask === undefined) continue;
+      const flow = index.find(match);
       // Flows that others added are none of our business.
-      if (record === undefined || !this.#flows.hasKey(record, flow.key)) continue;
-      record.sweep = this.#sweep;
-      if (flow.stats.used > 0) record.used = Math.max(record.used, flow.stats.used + offset);
-      this.#macs.refresh(record.vlan, record.src, record.inPort, record.used);
-      if (now - record.used > this.#options.maxIdle * 1000) this.#delete(plan, record);
+      if (flow < 0 || !index.hasKey(flow, key)) continue;
+      index.setSweep(flow, this.#sweep);
+      let used = index.used(flow);
+      if (stats.used > 0 && stats.used + offset > used) {
+        used = stats.used + offset;
+        index.setUsed(flow, used);
+      }
+      this.#macs.refresh(match.vlan, match.src, match.inPort, used);
+      if (now - used > this.#options.maxIdle * 1000) this.#delete(plan, flow);
     }
   }
 
   /** The whole table was visited since `started`. */
   endSweep(started: number, plan: Plan): void {
     // What the dump did not show was deleted by somebody else. Deleting it costs little and leaves nothing to chance.
-    for (const record of this.#flows.all()) {
-      if (record.sweep < this.#sweep && record.installed < started) this.#delete(plan, record);
+    const index = this.#flows;
+    for (const flow of index.all()) {
+      if (index.sweep(flow) < this.#sweep && index.installed(flow) < started) this.#delete(plan, flow);
     }
   }
 
@@ -178,20 +188,21 @@ export class Planner {
   /** Forgets all learned stations, and with them the flows that rest on what was learned. */
   flush(plan: Plan): void {
     this.#macs.clear();
-    for (const record of this.#flows.all()) this.#delete(plan, record);
+    for (const flow of this.#flows.all()) this.#delete(plan, flow);
   }
 
   /** Takes note of how the operations of `plan` went; returns what went wrong. */
   settle(plan: Plan, results: readonly OpResult[]): Trouble[] {
     const trouble: Trouble[] = [];
+    const { ops, puts } = plan;
+    let nextPut = 0;
     for (let i = 0; i < results.length; i++) {
-      const op = plan.ops[i]!;
-      const put = plan.puts[i];
+      const put = puts[nextPut]?.at === i ? puts[nextPut++] : undefined;
       const { error } = results[i]!;
       if (error === undefined) {
-        if (put !== undefined && !put.isNew) this.#flows.setKey(put.record, put.key);
-      } else if (!this.#expected(op, put, error)) {
-        trouble.push({ op: op.type, error });
+        if (put !== undefined && !put.isNew) this.#confirm(put, ops[i]!);
+      } else if (!this.#expected(ops[i]!, put, error)) {
+        trouble.push({ op: ops[i]!.type, error });
       }
     }
     return trouble;
@@ -204,19 +215,24 @@ export class Planner {
     if (put === undefined) return false;
     // The packet came up before the flow that an earlier batch had put was there: the flow is ours.
     if (error.code === 'EEXIST' && !put.isNew) return true;
-    this.#flows.remove(put.record);
+    if (this.#flows.isFlow(put.flow, put.serial)) this.#flows.remove(put.flow);
     // Somebody else's flow, installed after the packet came up, covers it: theirs stays.
     return error.code === 'EEXIST';
+  }
+
+  /** A flow that was known already was put again, maybe under another key. */
+  #confirm({ flow, serial }: Put, op: DpifOp): void {
+    if (op.type === 'flowPut' && this.#flows.isFlow(flow, serial)) this.#flows.setKey(flow, op.key);
   }
 
   /** Learns where the sender is; deletes the flows that rest on its having been elsewhere or nowhere. */
   #learn({ vlan, src, inPort }: FlowMatch, now: number, plan: Plan): void {
     const learned = this.#macs.learn(vlan, src, inPort, now);
     if (learned.kind === 'known') return;
-    for (const record of this.#flows.to(vlan, src)) this.#delete(plan, record);
+    for (const flow of this.#flows.to(vlan, src)) this.#delete(plan, flow);
     if (learned.kind === 'moved') {
-      for (const record of this.#flows.from(vlan, src)) {
-        if (record.inPort !== inPort) this.#delete(plan, record);
+      for (const flow of this.#flows.from(vlan, src)) {
+        if (this.#flows.inPort(flow) !== inPort) this.#delete(plan, flow);
       }
     } else if (learned.evicted !== undefined) {
       this.#forget(learned.evicted, plan);
@@ -234,25 +250,26 @@ export class Planner {
   ): void {
     const { mask } = match;
     if (mask === undefined) return;
+    const index = this.#flows;
     const batch = this.#batch;
-    let record = this.#flows.get(match);
-    const isNew = record === undefined;
-    if (record === undefined) {
-      if (this.#flows.size >= this.#options.maxFlows) return;
-      record = this.#flows.add(match, key, flood, now, batch, this.#sweep);
+    let flow = index.find(match);
+    const isNew = flow < 0;
+    if (isNew) {
+      if (index.size >= this.#options.maxFlows) return;
+      flow = index.add(match, key, flood, now, batch, this.#sweep);
     } else {
-      if (record.batch === batch) return;
-      // Its flow was deleted behind our back, or this packet came up before it was there: put it again, under this key.
-      record.batch = batch;
-      record.used = now;
+      if (index.batch(flow) === batch) return;
+      // It was deleted behind our back, or this packet came up before it was there: put it again, under this key.
+      index.setBatch(flow, batch);
+      index.setUsed(flow, now);
     }
-    plan.puts[plan.ops.length] = { record, key, isNew };
+    plan.puts.push({ at: plan.ops.length, flow, serial: index.serial(flow), isNew });
     plan.ops.push({ type: 'flowPut', flags: FP_CREATE, key, mask, actions });
   }
 
-  #delete(plan: Plan, record: FlowRecord): void {
-    plan.ops.push({ type: 'flowDel', key: this.#flows.keyOf(record) });
-    this.#flows.remove(record);
+  #delete(plan: Plan, flow: number): void {
+    plan.ops.push({ type: 'flowDel', key: this.#flows.keyOf(flow) });
+    this.#flows.remove(flow);
   }
 
   /** A station left the MAC table: so must the flows that lead to it, and those that would keep it from being learned again. */
@@ -261,8 +278,8 @@ export class Planner {
   }
 
   #forgetFlows(vlan: number, mac: number, plan: Plan): void {
-    for (const record of this.#flows.to(vlan, mac)) this.#delete(plan, record);
-    for (const record of this.#flows.from(vlan, mac)) this.#delete(plan, record);
+    for (const flow of this.#flows.to(vlan, mac)) this.#delete(plan, flow);
+    for (const flow of this.#flows.from(vlan, mac)) this.#delete(plan, flow);
   }
 
   /** The actions for what `decide` said of a packet from `inPort`; made once, until the ports change. */
