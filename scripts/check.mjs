@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { bootstrap, pnpm, root, runMain, UserError } from './lib/bootstrap.mjs';
-import { checkDirection, checkHotFiles } from './lib/rules.mjs';
+import { checkDirection, checkHotFiles, checkThreadModules } from './lib/rules.mjs';
 
 function tool(what, file, args) {
   console.log(`check: ${what}`);
@@ -25,6 +25,7 @@ await runMain(async () => {
   tool('types of the tests (tsc)', 'typescript/bin/tsc', ['-p', 'tsconfig.test.json']);
   rule('dependency direction', checkDirection());
   rule('hot-path files', checkHotFiles());
+  rule('modules of poll-mode threads', checkThreadModules());
   console.log('check: packages (publint, attw)');
   pnpm('packages', ['exec', 'turbo', 'run', 'lint:package', '--output-logs=errors-only']);
 });

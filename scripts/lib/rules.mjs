@@ -1,7 +1,7 @@
 /** Rules of the architecture that no linter knows: who may import whom, and what a hot-path file may not do. */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { root } from './bootstrap.mjs';
 
 /** Package folder -> the workspace packages that its sources may import (docs/architecture.md). */
@@ -62,6 +62,37 @@ export function checkDirection() {
 
 const withoutComments = (source) => source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '');
 
+/** Value imports and re-exports; types cost nothing. */
+const valueImports = (code) =>
+  [
+    ...code.matchAll(/^(?:import|export) (?!type)(?!\{(?:\s*type\s[^,}]+,?)*\s*\})[^;]*?from '([^']+)'/gm),
+  ].map((match) => match[1]);
+
+/**
+ * What poll-mode threads load, beginning with their own module and the drivers' queue modules, that imports a whole
+ * package of ours where its `/data` would do: a thread starts by so many milliseconds later as it has modules to load.
+ */
+export function checkThreadModules() {
+  const problems = [];
+  const seen = new Set();
+  const visit = (file) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    for (const target of valueImports(withoutComments(readFileSync(file, 'utf8')))) {
+      const [, name, half] = /^@etherloom\/([^/]+)(?:\/(.+))?$/.exec(target) ?? [];
+      if (name !== undefined && half === undefined) {
+        problems.push(`${relative(root, file)} is loaded by poll-mode threads: import ${target}/data`);
+      } else if (name !== undefined) visit(join(root, 'packages', name, 'src', `${half}.ts`));
+      else if (target.startsWith('.')) visit(join(dirname(file), target.replace(/\.js$/, '.ts')));
+    }
+  };
+  visit(join(root, 'packages/dpif-userspace/src/pmd/thread.ts'));
+  for (const dir of Object.keys(DIRECTION).filter((name) => name.startsWith('packages/netdev-'))) {
+    for (const file of files(join(root, dir, 'src'))) if (file.endsWith('/queue.ts')) visit(file);
+  }
+  return problems;
+}
+
 /** What hot-path files (`*.hot.ts`) do though they may not. */
 export function checkHotFiles() {
   const problems = [];
@@ -72,10 +103,7 @@ export function checkHotFiles() {
         if (pattern.test(code)) problems.push(`${relative(root, file)} ${what}: ${pattern.exec(code)[0]}`);
       }
       // A value import from a control file drags control code into the hot path; types cost nothing.
-      for (const match of code.matchAll(
-        /^import (?!type)(?!\{(?:\s*type\s[^,}]+,?)*\s*\})[^;]*from '(\.[^']+)'/gm,
-      )) {
-        const target = match[1];
+      for (const target of valueImports(code).filter((name) => name.startsWith('.'))) {
         if (!/\.hot\.js$|fields\.js$|arena\.js$|drops\.js$|netdev\.js$|program\.js$/.test(target)) {
           problems.push(`${relative(root, file)} imports ${target}, which is neither hot nor constants`);
         }

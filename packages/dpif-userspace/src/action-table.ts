@@ -3,8 +3,15 @@
  * Control path; the packets' path reads `programs`.
  */
 
-import { type ActionProgram, compileActions } from '@etherloom/core';
-import { type ActionRules, checkActions, checkActionsOf } from './action-rules.js';
+import { type ActionProgram, compileActions } from '@etherloom/core/data';
+
+/** What lists must be besides compilable; action-rules.ts has such. */
+export interface ActionChecks {
+  /** Whether a list that may fit some flows does not fit others. Throws a `DpifError` for one that fits none. */
+  checkActions(actions: Uint8Array): boolean;
+  /** Throws a `DpifError` unless the list fits the packets with this key, or those that match key and mask. */
+  checkActionsOf(actions: Uint8Array, key: Int32Array, mask?: Int32Array): void;
+}
 
 interface Entry {
   readonly id: number;
@@ -24,10 +31,11 @@ export class ActionTable {
   /** By hash, the first list that has it. */
   readonly #byHash = new Map<number, Entry>();
   readonly #free: number[] = [];
-  readonly #strict: boolean;
+  readonly #checks: ActionChecks | undefined;
 
-  constructor(rules: ActionRules) {
-    this.#strict = rules === 'strict';
+  /** Without `checks` what compiles is taken. */
+  constructor(checks?: ActionChecks) {
+    this.#checks = checks;
   }
 
   /**
@@ -43,7 +51,7 @@ export class ActionTable {
       return known.id;
     }
     const program = compileActions(actions);
-    const dependent = this.#strict && checkActions(actions);
+    const dependent = this.#checks?.checkActions(actions) ?? false;
     const id = this.#free.pop() ?? this.programs.length;
     const entry: Entry = { id, hash, actions: program.actions, next: first, dependent, references: 1 };
     this.programs[id] = program;
@@ -59,12 +67,12 @@ export class ActionTable {
 
   /** Throws a `DpifError` EINVAL unless the actions fit the packets of the flow; without a mask the packet with this key. */
   checkFlow(id: number, key: Int32Array, mask?: Int32Array): void {
-    if (this.dependsOnFlow(id)) checkActionsOf(this.programs[id]!.actions, key, mask);
+    if (this.dependsOnFlow(id)) this.#checks?.checkActionsOf(this.programs[id]!.actions, key, mask);
   }
 
   /** As {@link checkFlow} for a packet and actions that need not be in the table, nor fit a flow in number. They compile. */
   checkPacket(actions: Uint8Array, key: Int32Array): void {
-    if (this.#strict) checkActionsOf(actions, key);
+    this.#checks?.checkActionsOf(actions, key);
   }
 
   release(id: number): void {

@@ -21,7 +21,7 @@ import {
   type TupleSearch,
 } from '@etherloom/core';
 import { KEY_WORDS, RowForms } from '@etherloom/odp-codec';
-import type { ActionRules } from './action-rules.js';
+import { type ActionRules, checkActions, checkActionsOf } from './action-rules.js';
 import { ActionTable } from './action-table.js';
 import { type FlowMask, FlowReader } from './flow-reader.js';
 import type { FlowView } from './pipeline.hot.js';
@@ -64,7 +64,7 @@ export class FlowTable implements FlowView {
     this.#forms = new RowForms({ vlanLimit });
     this.#reader = new FlowReader(vlanLimit);
     this.#replicas = replicas;
-    this.actions = new ActionTable(rules);
+    this.actions = new ActionTable(rules === 'strict' ? { checkActions, checkActionsOf } : undefined);
     this.classifier = new Classifier(options);
     this.ports = this.classifier.ports;
     this.search = this.classifier.search;

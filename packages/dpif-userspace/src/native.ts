@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { DpifError, errnoCode } from '@etherloom/core';
+import { DpifError, errnoCode } from '@etherloom/core/data';
 
 /**
  * The binding native/NAME.node, which must have these functions. At first use, so that importing the package needs no

@@ -3,7 +3,7 @@
  * at the end of each receive burst. Hot: no allocation, no throw.
  */
 
-import { DROP_NO_PORT, type FramePool, type PacketBatch, type PacketState } from '@etherloom/core';
+import { DROP_NO_PORT, type FramePool, type PacketBatch, type PacketState } from '@etherloom/core/data';
 import { SEEN_OUT, type Tap } from './capture/tap.hot.js';
 import { PERF_EXECUTE, PERF_SENT, PERF_SENT_BATCHES, PERF_TRANSMIT, Stopwatch } from './perf.hot.js';
 import type { Port } from './port.hot.js';

@@ -30,8 +30,8 @@ import {
   type PortView,
   type TupleSearch,
   tcpFlagsOf,
-} from '@etherloom/core';
-import { ACTION_ATTR, KEY_WORDS, W_IN_PORT, W_PACKET_TYPE, W_RECIRC_ID } from '@etherloom/odp-codec';
+} from '@etherloom/core/data';
+import { ACTION_ATTR, KEY_WORDS, W_IN_PORT, W_PACKET_TYPE, W_RECIRC_ID } from '@etherloom/odp-codec/data';
 import { SEEN_IN } from './capture/tap.hot.js';
 import type { Output } from './output.hot.js';
 import { PERF_EXECUTE, PERF_LOOKUP, PERF_RECEIVE, PERF_TIMED_MISSES, PERF_UPCALL } from './perf.hot.js';

@@ -3,7 +3,7 @@
  * is left to do on them. Hot: no allocation, no throw.
  */
 
-import { type FramePool, OFFLOAD_UNFINISHED, OffloadResolver, PacketBatch } from '@etherloom/core';
+import { type FramePool, OFFLOAD_UNFINISHED, OffloadResolver, PacketBatch } from '@etherloom/core/data';
 import type { Port } from './port.hot.js';
 
 const UNFINISHED = OFFLOAD_UNFINISHED;

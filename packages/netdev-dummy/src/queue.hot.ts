@@ -18,7 +18,7 @@ import {
   QUEUE_RX_PACKETS,
   QUEUE_TX_BYTES,
   QUEUE_TX_PACKETS,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import { copyBlocks } from './copy.hot.js';
 import { type FrameRing, RING_TAIL } from './ring.hot.js';
 

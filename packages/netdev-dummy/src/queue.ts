@@ -6,7 +6,7 @@ import {
   type QueueDescriptor,
   type QueueResources,
   watchWord,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import { DummyQueue, type ReplaySource } from './queue.hot.js';
 import { FrameRing, RING_TAIL } from './ring.hot.js';
 

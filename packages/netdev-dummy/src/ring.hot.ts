@@ -7,7 +7,7 @@
  * 2 ** 32 and grow forever; the capacity is a power of two, so a position's low bits are its place.
  */
 
-import { copyBytes } from '@etherloom/core';
+import { copyBytes } from '@etherloom/core/data';
 
 /** Words of the header: who removes writes HEAD, who adds writes TAIL. 64 bytes apart: no false sharing. */
 export const RING_HEAD = 0;

@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { DpifError } from '@etherloom/core';
+import { DpifError } from '@etherloom/core/data';
 
 /** native/tap.c: control. Failing system calls throw a {@link SystemError}. */
 export interface TapControl {

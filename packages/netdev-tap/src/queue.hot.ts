@@ -3,7 +3,13 @@
  * throw. One native call moves a whole burst (a few 100 ns, against some 500 ns of kernel time per frame).
  */
 
-import type { FramePool, NetdevQueue, PacketBatch, QueueDescriptor, QueueResources } from '@etherloom/core';
+import type {
+  FramePool,
+  NetdevQueue,
+  PacketBatch,
+  QueueDescriptor,
+  QueueResources,
+} from '@etherloom/core/data';
 import {
   BATCH_SIZE,
   DROP_BAD_OFFLOAD,
@@ -26,7 +32,7 @@ import {
   SMALL_FRAME_SIZE,
   VNET_HEADER,
   writeVnetHeader,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import type { TapBursts } from './binding.js';
 
 // Words of TapQueueDescriptor.state, an Int32Array that the control half writes and all queues of the device read.

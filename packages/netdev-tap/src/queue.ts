@@ -1,6 +1,6 @@
 /** The module that queue descriptors name: opens the data half of a TAP device in whichever thread imports it. */
 
-import { DpifError, type NetdevQueue, type QueueDescriptor, type QueueResources } from '@etherloom/core';
+import { DpifError, type NetdevQueue, type QueueDescriptor, type QueueResources } from '@etherloom/core/data';
 import { tapBursts } from './binding.js';
 import { TapQueue, type TapQueueDescriptor } from './queue.hot.js';
 

@@ -6,16 +6,15 @@
 import {
   KEY_ATTR,
   KEY_WORDS,
-  metadataFromKey,
   NlReader,
-  NlWriter,
   NSH_ATTR,
+  tunnelToFlow,
   W_DP_HASH,
   W_RECIRC_ID,
   W_SKB_MARK,
   W_SKB_PRIORITY,
   W_TUN_ID,
-} from '@etherloom/odp-codec';
+} from '@etherloom/odp-codec/data';
 import { host32, invalid, net16, net32, type Payload, type ProgramBuilder } from './builder.js';
 import * as change from './change.hot.js';
 import * as op from './execute.hot.js';
@@ -172,15 +171,13 @@ function compileRow(out: ProgramBuilder, name: string, key: Payload, masked: boo
 const ones = (length: number): Uint8Array => new Uint8Array(length).fill(0xff);
 
 /** Replaces all tunnel metadata. */
-function compileTunnel(out: ProgramBuilder, { type, bytes }: Payload): void {
-  const attribute = new NlWriter(bytes.length + 4);
-  attribute.put(type, bytes);
+function compileTunnel(out: ProgramBuilder, { bytes }: Payload): void {
   const row = new Int32Array(KEY_WORDS);
-  metadataFromKey(attribute.peek(), row);
+  const { fitness } = tunnelToFlow(bytes, 0, bytes.length, row, 0, false);
   let end = KEY_WORDS;
   while (end > W_TUN_ID && row[end - 1] === 0) end--;
-  // The codec makes nothing of a malformed tunnel.
-  if (end === W_TUN_ID) throw invalid('action set of a tunnel holds no well-formed tunnel key');
+  if (fitness === 'error' || end === W_TUN_ID)
+    throw invalid('action set of a tunnel holds no well-formed tunnel key');
   out.metadata(op.OP_SET_TUNNEL, end - W_TUN_ID, ...row.subarray(W_TUN_ID, end));
 }
 

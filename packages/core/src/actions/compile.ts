@@ -13,7 +13,7 @@ import {
   NSH_ATTR,
   SAMPLE_ATTR,
   USERSPACE_ATTR,
-} from '@etherloom/odp-codec';
+} from '@etherloom/odp-codec/data';
 import { DpifError } from '../errors.js';
 import { ETH_HEADER, MPLS_ENTRY, VLAN_TAG } from '../packet/modify-l2.hot.js';
 import { exactly, host16, host32, invalid, net16, net32, ProgramBuilder } from './builder.js';

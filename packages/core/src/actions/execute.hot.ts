@@ -17,7 +17,7 @@ import {
   W_NSH,
   W_TUN_ID,
   W_TYPE_FRAG_PROTO,
-} from '@etherloom/odp-codec';
+} from '@etherloom/odp-codec/data';
 import { DROP_ACTION_FAILED, DROP_EXPLICIT, DROP_FLOW, DROP_NO_FRAME, DROP_NO_HEADROOM } from '../drops.js';
 import {
   extractFrame,

@@ -11,7 +11,7 @@ import {
   W_NW_SRC,
   W_TP,
   W_TYPE_FRAG_PROTO,
-} from '@etherloom/odp-codec';
+} from '@etherloom/odp-codec/data';
 
 const ETH_TYPE_IPV6 = 0x86dd;
 const PROTO_ICMP = 1;

@@ -11,7 +11,7 @@ import {
   W_TUN_GNV,
   W_TUN_GNV_LEN,
   W_TUN_ID,
-} from '@etherloom/odp-codec';
+} from '@etherloom/odp-codec/data';
 import type { PacketState } from '../packet/modify.hot.js';
 
 /** Deepest nesting of lists that a program may have. */

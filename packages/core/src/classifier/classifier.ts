@@ -6,7 +6,7 @@
  * counts in. Everything belongs to one thread.
  */
 
-import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
+import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec/data';
 import { DpifError } from '../errors.js';
 import type { PortView } from './burst/burst-lookup.hot.js';
 import { PortTables } from './burst/port-tables.js';

@@ -6,7 +6,7 @@
  * each further group that is not all zeros; the group's words follow, then bitmap and words of each such group.
  */
 
-import { KEY_WORDS } from '@etherloom/odp-codec';
+import { KEY_WORDS } from '@etherloom/odp-codec/data';
 
 const GROUP_WORDS = 28;
 const GROUPS = KEY_WORDS / GROUP_WORDS;

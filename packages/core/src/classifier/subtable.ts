@@ -1,6 +1,6 @@
 /** Changes to a subtable: making one for a mask, adding and removing rows. Control path. */
 
-import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
+import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec/data';
 import { HashIndex } from './hash-index.js';
 import { hashMasked, ROW_HEAD, Subtable } from './subtable.hot.js';
 

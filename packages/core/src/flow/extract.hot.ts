@@ -23,7 +23,7 @@ import {
   W_TP,
   W_TYPE_FRAG_PROTO,
   W_VLAN0,
-} from '@etherloom/odp-codec';
+} from '@etherloom/odp-codec/data';
 import { arp, neighbourDiscovery } from './neighbour.hot.js';
 
 /** Words of one packet's layer offsets, all relative to the first byte of the frame. */

@@ -11,7 +11,7 @@ import {
   W_NW_SRC,
   W_TOS_TTL_FLAGS,
   W_TYPE_FRAG_PROTO,
-} from '@etherloom/odp-codec';
+} from '@etherloom/odp-codec/data';
 
 // The module's own constants: see `extract.hot.ts`.
 const ARP_HA = W_ARP_HA;

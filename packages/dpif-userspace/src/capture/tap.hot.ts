@@ -4,8 +4,14 @@
  * that is captured costs 60 ns more, and one that a filter rejects 50.
  */
 
-import { copyBytes, extractFrame, LAYER_WORDS, type PacketArena, type PacketBatch } from '@etherloom/core';
-import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
+import {
+  copyBytes,
+  extractFrame,
+  LAYER_WORDS,
+  type PacketArena,
+  type PacketBatch,
+} from '@etherloom/core/data';
+import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec/data';
 import type { SharedRing } from '../pmd/ring.hot.js';
 
 export const SEEN_IN = 1;

@@ -1,6 +1,6 @@
 /** Puts taps on the ports of one thread, between bursts, and takes them away. Control path. */
 
-import type { PacketArena } from '@etherloom/core';
+import type { PacketArena } from '@etherloom/core/data';
 import type { Output } from '../output.hot.js';
 import { SharedRing } from '../pmd/ring.hot.js';
 import type { TapMemory } from './source.js';

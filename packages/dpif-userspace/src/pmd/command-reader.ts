@@ -1,7 +1,7 @@
 /** A poll-mode thread's end of its command ring: executes what the control thread wrote (layout.hot.ts). */
 
-import { type FramePool, KnownMask, PacketBatch, unpackRow } from '@etherloom/core';
-import { KEY_WORDS } from '@etherloom/odp-codec';
+import { type FramePool, KnownMask, PacketBatch, unpackRow } from '@etherloom/core/data';
+import { KEY_WORDS } from '@etherloom/odp-codec/data';
 import type { Pipeline } from '../pipeline.hot.js';
 import { Recent } from '../recent.js';
 import {

@@ -6,7 +6,7 @@
  * waits 10 us and one that must wake it 40 to 100; then it sleeps in ppoll(2) on its descriptors and its doorbell.
  */
 
-import type { FramePool, NetdevQueue } from '@etherloom/core';
+import type { FramePool, NetdevQueue } from '@etherloom/core/data';
 import { DP_COUNTERS, type Pipeline } from '../pipeline.hot.js';
 import type { Port } from '../port.hot.js';
 import {

@@ -14,7 +14,7 @@ import {
   type FramePool,
   type NetdevQueue,
   type PacketBatch,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import type { Output } from '../output.hot.js';
 import { HAND_PACKETS, HAND_PORT } from '../pipeline.hot.js';
 import type { Port } from '../port.hot.js';

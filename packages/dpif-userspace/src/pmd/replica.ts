@@ -8,7 +8,7 @@ import {
   type KnownMask,
   type PortView,
   type TupleSearch,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import { ActionTable } from '../action-table.js';
 import type { FlowView } from '../pipeline.hot.js';
 
@@ -18,7 +18,7 @@ export class Replica implements FlowView {
   readonly search: TupleSearch;
   readonly counters: FlowCounters;
   /** The control thread checked that actions fit their flows. */
-  readonly actions = new ActionTable('openvswitch');
+  readonly actions = new ActionTable();
   readonly programs: readonly (ActionProgram | undefined)[];
   programOf: Int32Array;
 

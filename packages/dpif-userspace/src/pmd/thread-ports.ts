@@ -8,7 +8,7 @@ import {
   PacketBatch,
   type QueueDescriptor,
   type QueueModule,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import { addTap, removeTap } from '../capture/taps.js';
 import type { Output } from '../output.hot.js';
 import type { Port } from '../port.hot.js';

@@ -1,7 +1,7 @@
 /** The program of a poll-mode thread: puts its parts together and runs the loop until it is told to end. */
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { FramePool, PacketArena, toDpifError } from '@etherloom/core';
+import { FramePool, PacketArena, toDpifError } from '@etherloom/core/data';
 import { systemError } from '../native.js';
 import { Output } from '../output.hot.js';
 import { PERF_LENGTH } from '../perf.hot.js';

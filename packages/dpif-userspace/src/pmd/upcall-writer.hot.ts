@@ -16,8 +16,8 @@ import {
   type PacketBatch,
   type PacketState,
   packRow,
-} from '@etherloom/core';
-import { W_IN_PORT, W_PACKET_TYPE } from '@etherloom/odp-codec';
+} from '@etherloom/core/data';
+import { W_IN_PORT, W_PACKET_TYPE } from '@etherloom/odp-codec/data';
 import type { UpcallSink } from '../pipeline.hot.js';
 import { UPCALL_HEAD, WORD_LISTENING, wordsOf } from './layout.hot.js';
 import type { SharedRing } from './ring.hot.js';

@@ -247,7 +247,8 @@ describe('a driver that throws', () => {
         new Int32Array(flag)[0] = when;
         await eventually(() => {
           for (let n = 0; n < 50; n++) {
-            for (const port of ['source', 'bomb']) if (bench.device(port).inject(frame(kind ?? injected))) injected++;
+            for (const port of ['source', 'bomb'])
+              if (bench.device(port).inject(frame(kind ?? injected))) injected++;
           }
           return bench.events.filter(({ type }) => type === 'crashed').length >= round;
         }, WAIT);

@@ -3,7 +3,13 @@
  * throw. Checksums that a sender left to its device, and super-packets, come with their metadata and leave with it.
  */
 
-import type { FramePool, NetdevQueue, PacketBatch, QueueDescriptor, QueueResources } from '@etherloom/core';
+import type {
+  FramePool,
+  NetdevQueue,
+  PacketBatch,
+  QueueDescriptor,
+  QueueResources,
+} from '@etherloom/core/data';
 import {
   BATCH_SIZE,
   DROP_BAD_OFFLOAD,
@@ -26,7 +32,7 @@ import {
   SMALL_FRAME_SIZE,
   VNET_HEADER,
   writeVnetHeader,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import type { PacketBinding } from '../binding.js';
 import { ETH_HEADER, tooBig } from '../frame.hot.js';
 import { STATE_CLOSED, STATE_MTU } from '../state.hot.js';

@@ -1,6 +1,6 @@
 /** The module that queue descriptors name: opens the data half of an AF_PACKET device in whichever thread imports it. */
 
-import { DpifError, type NetdevQueue, type QueueDescriptor, type QueueResources } from '@etherloom/core';
+import { DpifError, type NetdevQueue, type QueueDescriptor, type QueueResources } from '@etherloom/core/data';
 import { packetBinding } from '../binding.js';
 import { type PacketDescriptor, PacketQueue } from './queue.hot.js';
 

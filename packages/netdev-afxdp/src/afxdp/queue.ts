@@ -9,7 +9,7 @@ import {
   type QueueDescriptor,
   type QueueResources,
   SMALL_FRAME_SIZE,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import { isSystemError, type SystemError, type XskBinding, type XskSocket, xskBinding } from '../binding.js';
 import { STATE_ZEROCOPY } from '../state.hot.js';
 import {

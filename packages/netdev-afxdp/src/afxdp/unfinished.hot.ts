@@ -16,14 +16,14 @@
  * 12 to 16 ns a packet, against some 1,000 of the kernel's.
  */
 
-import type { PacketBatch } from '@etherloom/core';
+import type { PacketBatch } from '@etherloom/core/data';
 import {
   fold,
   OFFLOAD_CSUM_PARTIAL,
   OFFLOAD_GSO_ECN,
   OFFLOAD_GSO_TCP4,
   OFFLOAD_GSO_TCP6,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import { ETH_HEADER, ETHERTYPE_AT, ETHERTYPE_QINQ, ETHERTYPE_VLAN, VLAN_TAG } from '../frame.hot.js';
 
 // V8 folds a module's own constants into the code, imported ones not.

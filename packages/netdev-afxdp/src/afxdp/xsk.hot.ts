@@ -14,7 +14,13 @@
  * kernel's on any processor.
  */
 
-import type { FramePool, NetdevQueue, PacketBatch, QueueDescriptor, QueueResources } from '@etherloom/core';
+import type {
+  FramePool,
+  NetdevQueue,
+  PacketBatch,
+  QueueDescriptor,
+  QueueResources,
+} from '@etherloom/core/data';
 import {
   BATCH_SIZE,
   DROP_NO_FRAME,
@@ -34,7 +40,7 @@ import {
   QUEUE_TX_BYTES,
   QUEUE_TX_PACKETS,
   SMALL_FRAME_SIZE,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import type { XskBinding, XskSocket } from '../binding.js';
 import { ETH_HEADER, tooBig } from '../frame.hot.js';
 import { STATE_CLOSED, STATE_DOWN, STATE_MTU, STATE_SOCKETS } from '../state.hot.js';

@@ -9,7 +9,7 @@ import {
   VXLAN_EXT_GBP,
 } from '../key/attributes.js';
 import { getBe16, getBe32, getLe32, putBe32, putLe32 } from '../key/bytes.js';
-import { tunnelLength } from '../key/tunnel.js';
+import { tunnelLength } from '../key/tunnel-lengths.js';
 import { NlReader, type NlWriter } from '../netlink.js';
 import {
   W_TUN_DST,

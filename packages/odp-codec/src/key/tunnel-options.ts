@@ -3,13 +3,7 @@ import { NlReader, type NlWriter } from '../netlink.js';
 import { hexOf } from '../text/address.js';
 import type { Masked } from '../text/flags.js';
 import type { Scanner } from '../text/scanner.js';
-import {
-  LENGTH_INVALID,
-  LENGTH_NESTED,
-  LENGTH_VARIABLE,
-  MAX_GENEVE_BYTES,
-  VXLAN_EXT_GBP,
-} from './attributes.js';
+import { LENGTH_INVALID, MAX_GENEVE_BYTES, VXLAN_EXT_GBP } from './attributes.js';
 import { allBytes, getBe32, getLe16, getLe32, putBe16, putBe32, putLe32 } from './bytes.js';
 import { alternateHex, type FieldKind, isUint, printField } from './kind.js';
 import { be16, be16x, be32, u8, u8x, u32 } from './kinds.js';
@@ -18,8 +12,6 @@ import { bad, fieldsCodec, isObject, type Span, show } from './shape.js';
 import { readHex, wideHex } from './wide-kinds.js';
 
 export interface OptionShape<M = unknown> {
-  /** Payload bytes, or one of the LENGTH_ constants. */
-  readonly length: number;
   /** What the text begins with; it ends with a parenthesis, or with two if it opens two. */
   readonly opening: string;
   print(value: Span, mask: Span | undefined, verbose: boolean): string;
@@ -69,7 +61,6 @@ function putVxlan(out: NlWriter, type: number, gbp: number): void {
 }
 
 export const vxlan: OptionShape<{ gbp: { id: number; flags: number } }> = {
-  length: LENGTH_NESTED,
   opening: 'vxlan(gbp(',
   print(value, mask, verbose) {
     let out = '';
@@ -190,7 +181,6 @@ function scanGeneveOption(scan: Scanner, value: Uint8Array, wild: Uint8Array, at
 }
 
 export const geneve: OptionShape<string> = {
-  length: LENGTH_VARIABLE,
   opening: 'geneve(',
   print(value, mask, verbose) {
     if (mask !== undefined && mask.length !== value.length) {
@@ -271,7 +261,6 @@ function head(value: Span, length: number): Uint8Array {
 }
 
 export const erspan: OptionShape = {
-  length: LENGTH_VARIABLE,
   opening: 'erspan(',
   print(value, mask, verbose) {
     const opts = head(value, ERSPAN_BYTES);
@@ -337,7 +326,6 @@ const GTPU_BYTES = 2;
 const gtpuFields = fieldsCodec(GTPU_BYTES, (field) => ({ flags: field(u8x, 0), msgtype: field(u8, 1) }));
 
 export const gtpu: OptionShape = {
-  length: LENGTH_VARIABLE,
   opening: 'gtpu(',
   print(value, mask, verbose) {
     const opts = head(value, GTPU_BYTES);

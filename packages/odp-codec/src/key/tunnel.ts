@@ -7,16 +7,7 @@ import { NlReader, type NlWriter } from '../netlink.js';
 import { printFlags, printMaskedFlags, scanFlags, TUNNEL_FLAG_NAMES } from '../text/flags.js';
 import { Keywords } from '../text/keywords.js';
 import type { Scanner } from '../text/scanner.js';
-import {
-  LENGTH_INVALID,
-  LENGTH_NESTED,
-  TUN_F_CSUM,
-  TUN_F_DF,
-  TUN_F_KEY,
-  TUN_F_OAM,
-  TUNNEL_ATTR,
-  TUNNEL_ATTR_MAX,
-} from './attributes.js';
+import { LENGTH_NESTED, TUN_F_CSUM, TUN_F_DF, TUN_F_KEY, TUN_F_OAM, TUNNEL_ATTR } from './attributes.js';
 import { type FieldKind, printField } from './kind.js';
 import { be16, u8, u8x } from './kinds.js';
 import { badLength, findAttribute, printUnknown } from './payload.js';
@@ -31,6 +22,7 @@ import {
   scanValue,
   show,
 } from './shape.js';
+import { tunnelLength } from './tunnel-lengths.js';
 import { erspan, geneve, gtpu, type OptionShape, vxlan } from './tunnel-options.js';
 import { be64, ipv4, ipv6 } from './wide-kinds.js';
 
@@ -103,14 +95,6 @@ for (const [name, row] of BY_NAME) {
 const OPTION_NAMES = new Keywords(OPENINGS);
 const EXPECTED = [...OPENINGS.map(([opening]) => opening), 'flags('].join(', ');
 const PUBLIC_FLAGS = TUN_F_OAM | TUN_F_DF | TUN_F_CSUM | TUN_F_KEY;
-
-/** Payload length of a tunnel option as OVS's table has it; reserved numbers count as empty. */
-export function tunnelLength(type: number): number {
-  if (type > TUNNEL_ATTR_MAX) return LENGTH_INVALID;
-  const row = BY_TYPE.get(type)?.row;
-  if (row === undefined || 'flag' in row) return 0;
-  return 'kind' in row ? row.kind.bytes : row.option.length;
-}
 
 /** The mask of an option that the mask does not mention: zeros. */
 const wildcard = (length: number): Span => ({ bytes: new Uint8Array(length), at: 0, length });

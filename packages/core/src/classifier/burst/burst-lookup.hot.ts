@@ -6,7 +6,7 @@
  * extraction of the whole key and the search of every subtable.
  */
 
-import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
+import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec/data';
 import { extractFrame, LAYER_WORDS, tcpFlagsOf } from '../../flow/extract.hot.js';
 import type { PacketBatch } from '../../packet/batch.hot.js';
 import { findMasked, flowOfRow, type Subtable } from '../subtable.hot.js';

@@ -9,7 +9,7 @@
  * runs at full speed: `BurstLookup` asks for code only after a list of masks has lasted for a while.
  */
 
-import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec';
+import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec/data';
 import { ROW_HEAD, type Subtable } from '../subtable.hot.js';
 import type { BurstCode, BurstMemory } from './burst-lookup.hot.js';
 import { COMPACT_PORT, COMPACT_WORDS, COMPACT_ZERO, type CompactTerms, TERM_WORDS } from './compact.hot.js';

@@ -24,7 +24,7 @@ import {
   W_TUN_ID,
   W_TYPE_FRAG_PROTO,
   W_VLAN0,
-} from '@etherloom/odp-codec';
+} from '@etherloom/odp-codec/data';
 
 /** Whether a word of a received frame's key can be anything but 0, apart from in_port. */
 export function isFrameWord(word: number): boolean {

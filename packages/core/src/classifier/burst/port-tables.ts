@@ -3,7 +3,7 @@
  * through `PortView`.
  */
 
-import { W_IN_PORT } from '@etherloom/odp-codec';
+import { W_IN_PORT } from '@etherloom/odp-codec/data';
 import type { MutableSubtable } from '../subtable.js';
 import type { BurstCode, BurstMemory, PortSubtables, PortView } from './burst-lookup.hot.js';
 import { BurstCodes } from './codegen.js';
