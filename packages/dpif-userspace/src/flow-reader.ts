@@ -4,9 +4,10 @@
  * and checking key and mask of a put each time takes 2.5 us, finding them 0.3. Control path.
  */
 
-import { type ActionProgram, DpifError, KnownMask } from '@etherloom/core';
+import { type ActionProgram, DpifError, type DpifOp, KnownMask, PreparedKey } from '@etherloom/core';
 import {
   type FlowSupport,
+  type FormRow,
   flowToKey,
   KEY_WORDS,
   type KeyForm,
@@ -39,18 +40,23 @@ export class FlowMask extends KnownMask {
 
 type Masks = Recent<FlowMask>;
 
+/** A key as it is read, and the mask that came with it. */
+export class FlowKey extends PreparedKey implements FormRow {
+  form: KeyForm<Masks> | undefined;
+  /** The mask of a put that was read ahead. */
+  mask: FlowMask | undefined;
+  /** Of what operation it was read ahead; undefined: of none. */
+  op: DpifOp | undefined;
+}
+
 export class FlowReader {
   readonly #vlanLimit: number;
   readonly #support: FlowSupport;
   readonly #forms = new KeyForms<Masks>(FORMS, () => new Recent(MASKS));
-  readonly #row = new Int32Array(KEY_WORDS);
   readonly #again = new Int32Array(KEY_WORDS);
   /** The length of a mask, and its bytes. */
   readonly #maskWords = new Int32Array(1 + MAX_MASK / 4);
   readonly #maskBytes = new Uint8Array(this.#maskWords.buffer, 4);
-  #form: KeyForm<Masks> | undefined;
-  /** The key that was read last: valid until the next one is. */
-  key: Int32Array = this.#row;
 
   /** Keys may have up to `vlanLimit` tags, 1 or 2. */
   constructor(vlanLimit: number) {
@@ -58,67 +64,79 @@ export class FlowReader {
     this.#support = { vlanLimit };
   }
 
-  /** Reads a key to {@link key}. EINVAL. */
-  readKey(bytes: Uint8Array): void {
-    this.#read(bytes);
-    if (this.#form === undefined) asExtracted(this.key);
+  /** Reads a key to the row of `into`. EINVAL. */
+  readKey(bytes: Uint8Array, into: FlowKey): void {
+    this.#read(bytes, into);
+    if (into.form === undefined) asExtracted(into.row);
   }
 
-  /** Reads a key to {@link key}, and its mask; none, or an empty one, is exact. EINVAL. */
-  readFlow(bytes: Uint8Array, maskBytes: Uint8Array = NO_BYTES): FlowMask {
-    this.#read(bytes);
-    const form = this.#form;
+  /** Reads a key to the row of `into`, and its mask; none, or an empty one, is exact. EINVAL. */
+  readFlow(bytes: Uint8Array, maskBytes: Uint8Array = NO_BYTES, into: FlowKey): FlowMask {
+    this.#read(bytes, into);
+    const { form, row } = into;
     if (form === undefined) {
-      const mask = this.#parseMask(maskBytes);
-      asExtracted(this.key);
+      const mask = this.#parseMask(maskBytes, row);
+      asExtracted(row);
       return mask;
     }
-    const { length } = maskBytes;
-    if (length > MAX_MASK) return this.#parseMask(maskBytes);
-    const words = this.#maskWords;
-    const count = 1 + ((length + 3) >> 2);
-    words[count - 1] = 0;
-    words[0] = length;
-    this.#maskBytes.set(maskBytes);
-    const known = form.data.find(words, 0, count);
+    if (maskBytes.length > MAX_MASK) return this.#parseMask(maskBytes, row);
+    const known = this.#knownMask(form, maskBytes);
     if (known !== undefined) return known;
-    const mask = this.#parseMask(maskBytes);
-    form.data.add(words, 0, count, mask);
+    const mask = this.#parseMask(maskBytes, row);
+    form.data.add(this.#maskWords, 0, maskWordsOf(maskBytes), mask);
     return mask;
   }
 
+  /** As {@link readKey}, of a key that has a known form only; returns whether it does. */
+  readKnownKey(bytes: Uint8Array, into: FlowKey): boolean {
+    return this.#forms.readTo(bytes, into) !== undefined;
+  }
+
+  /** As {@link readFlow}, of a key and mask that are known only; undefined when they are not. */
+  readKnownFlow(bytes: Uint8Array, maskBytes: Uint8Array = NO_BYTES, into: FlowKey): FlowMask | undefined {
+    const form = this.#forms.readTo(bytes, into);
+    if (form === undefined || maskBytes.length > MAX_MASK) return undefined;
+    return this.#knownMask(form, maskBytes);
+  }
+
   /**
-   * Whether the row of the key that was read last, from `bytes`, does not say all of them: encoded anew they would be
-   * another key. A key that it says all of has its form learned.
+   * Whether the row of `key`, which was read from `bytes`, does not say all of them: encoded anew they would be another
+   * key. A key that it says all of has its form learned.
    */
-  isLossy(bytes: Uint8Array): boolean {
-    if (this.#form !== undefined) return false;
-    const canonical = flowToKey(this.key, 0, this.#support);
+  isLossy(key: FlowKey, bytes: Uint8Array): boolean {
+    if (key.form !== undefined) return false;
+    const { row } = key;
+    const canonical = flowToKey(row, 0, this.#support);
     if (Buffer.compare(canonical, bytes) !== 0) {
       const again = this.#again;
       const { fitness } = keyToFlow(canonical, again, 0, this.#vlanLimit);
       asExtracted(again);
-      if (fitness !== 'perfect' || !sameRow(again, this.key)) return true;
+      if (fitness !== 'perfect' || !sameRow(again, row)) return true;
     }
-    this.#forms.learn(bytes, this.key);
+    this.#forms.learn(bytes, row);
     return false;
   }
 
-  #read(bytes: Uint8Array): void {
-    const form = this.#forms.read(bytes);
-    this.#form = form;
-    if (form !== undefined) {
-      this.key = form.row;
-      return;
-    }
-    this.key = this.#row;
+  #knownMask(form: KeyForm<Masks>, maskBytes: Uint8Array): FlowMask | undefined {
+    const words = this.#maskWords;
+    const count = maskWordsOf(maskBytes);
+    words[count - 1] = 0;
+    words[0] = maskBytes.length;
+    this.#maskBytes.set(maskBytes);
+    return form.data.find(words, 0, count);
+  }
+
+  #read(bytes: Uint8Array, into: FlowKey): void {
+    if (this.#forms.readTo(bytes, into) !== undefined) return;
+    into.form = undefined;
+    const { row } = into;
     if (bytes.length === 0) throw new DpifError('EINVAL', 'the flow key is empty');
-    const result = keyToFlow(bytes, this.key, 0, this.#vlanLimit);
+    const result = keyToFlow(bytes, row, 0, this.#vlanLimit);
     // A datapath that guesses would match other packets.
     if (result.fitness !== 'perfect')
-      throw fitnessError('flow key', bytes, result, flowToKey(this.key, 0, this.#support));
+      throw fitnessError('flow key', bytes, result, flowToKey(row, 0, this.#support));
     checkKnown('flow key', bytes);
-    if (this.key[W_PACKET_TYPE] !== 0 && this.key[W_VLAN0] !== 0) {
+    if (row[W_PACKET_TYPE] !== 0 && row[W_VLAN0] !== 0) {
       throw new DpifError(
         'EINVAL',
         'the flow key has a vlan, but no eth: packets without Ethernet have no tags',
@@ -126,8 +144,7 @@ export class FlowReader {
     }
   }
 
-  #parseMask(bytes: Uint8Array): FlowMask {
-    const { key } = this;
+  #parseMask(bytes: Uint8Array, key: Int32Array): FlowMask {
     const mask = new Int32Array(KEY_WORDS);
     const result = maskToFlow(bytes, key, mask, 0, 0, this.#vlanLimit);
     if (result.fitness !== 'perfect')
@@ -143,6 +160,9 @@ export class FlowReader {
     return new FlowMask(mask);
   }
 }
+
+/** Words of a mask and its length. */
+const maskWordsOf = (bytes: Uint8Array): number => 1 + ((bytes.length + 3) >> 2);
 
 /**
  * A tag that the end of the packet cuts off has its type in a key's row, and 0 for all the rest. Extraction leaves that type

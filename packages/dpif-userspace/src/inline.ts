@@ -16,11 +16,11 @@ import {
 import type { TapSource } from './capture/source.js';
 import { addTap, removeTap } from './capture/taps.js';
 import { ClientPackets } from './execute.js';
-import type { FlowTable } from './flow-table.js';
+import { AHEAD, type FlowTable } from './flow-table.js';
 import { Output } from './output.hot.js';
 import { Pacer } from './pacing.js';
 import { DP_LOST, Pipeline } from './pipeline.hot.js';
-import type { DataPlane, NewPort, PortData } from './plane.js';
+import type { DataPlane, NewPort, Performer, PortData } from './plane.js';
 import { packetsOf, type ThreadPerf } from './pmd/report.js';
 import type { Port } from './port.hot.js';
 import { Activity, type Runnable, type Runner } from './runner.js';
@@ -113,13 +113,14 @@ export class InlinePlane implements DataPlane, Runnable {
     return { drops: () => drops.slice(), close: () => undo.run() };
   }
 
-  async operate(ops: readonly DpifOp[], perform: (op: DpifOp) => OpResult): Promise<OpResult[]> {
+  async operate(ops: readonly DpifOp[], performer: Performer): Promise<OpResult[]> {
     const pacer = new Pacer();
     const results: OpResult[] = [];
-    for (const op of ops) {
+    for (let at = 0; at < ops.length; at++) {
       // Called from inside a burst (by a device that calls back when it sends): microtasks run when that is over.
       if (this.pipeline.busy) await undefined;
-      results.push(perform(op));
+      if ((at & (AHEAD - 1)) === 0) performer.expect(ops, at);
+      results.push(performer.perform(ops[at]!, at));
       if ((results.length & 63) === 0) await pacer.pause();
     }
     this.upcalls.deliver();

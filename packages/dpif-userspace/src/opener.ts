@@ -23,6 +23,7 @@ import type { Datapath } from './datapath.js';
 import { TableDump } from './dump.js';
 import { ClientMetadata } from './execute.js';
 import { DP_HIT, DP_LOST, DP_MASK_HIT, DP_MISSED } from './pipeline.hot.js';
+import type { Performer } from './plane.js';
 import { PortChanges } from './port-changes.js';
 import { tracePacket } from './trace/trace.js';
 
@@ -32,7 +33,7 @@ export interface OpenerHost {
   destroyed(): void;
 }
 
-export class Opener implements DpifBackend {
+export class Opener implements DpifBackend, Performer {
   readonly #datapath: Datapath;
   readonly #host: OpenerHost;
   readonly #changes = new PortChanges();
@@ -133,8 +134,8 @@ export class Opener implements DpifBackend {
     return new TableDump(this.#datapath.flows);
   }
 
-  async operate(ops: readonly DpifOp[]): Promise<OpResult[]> {
-    return this.#datapath.plane.operate(ops, (op) => this.#perform(op));
+  operate(ops: readonly DpifOp[]): Promise<OpResult[]> {
+    return this.#datapath.plane.operate(ops, this);
   }
 
   async checkExecute(op: ExecuteOp): Promise<void> {
@@ -183,16 +184,22 @@ export class Opener implements DpifBackend {
     plane.discarded(upcalls.purge(), DROP_UPCALL_PURGED);
   }
 
-  #perform(op: DpifOp): OpResult {
+  // --- Performer
+
+  expect(ops: readonly DpifOp[], first: number): void {
+    this.#datapath.flows.expect(ops, first);
+  }
+
+  perform(op: DpifOp, at: number): OpResult {
     const { flows } = this.#datapath;
     try {
       switch (op.type) {
         case 'flowPut':
-          return { stats: flows.put(op) };
+          return { stats: flows.put(op, at) };
         case 'flowDel':
-          return { stats: flows.del(op.key) };
+          return { stats: flows.del(op, at) };
         case 'flowGet': {
-          const flow = flows.get(op.key);
+          const flow = flows.get(op, at);
           return { flow, stats: flow.stats };
         }
         case 'execute':

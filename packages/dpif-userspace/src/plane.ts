@@ -25,6 +25,14 @@ export interface PortData {
   close(): Promise<void>;
 }
 
+/** What performs the operations of a list, one at a time. */
+export interface Performer {
+  /** Told of every `AHEAD`th place of a list: those operations come next, mostly at once. */
+  expect(ops: readonly DpifOp[], first: number): void;
+  /** Performs an operation, which stands at place `at` of its list. */
+  perform(op: DpifOp, at: number): OpResult;
+}
+
 export interface DataPlane {
   /** To be called once, before anything else. */
   start(): Promise<void>;
@@ -42,8 +50,8 @@ export interface DataPlane {
   /** Opens the data half of a port's device. A failure leaves nothing behind. */
   openPort(port: NewPort): Promise<PortData>;
 
-  /** Performs operations in order, each by `perform`, and resolves when packets see what they changed. */
-  operate(ops: readonly DpifOp[], perform: (op: DpifOp) => OpResult): Promise<OpResult[]>;
+  /** Performs operations in order, each by `performer`, and resolves when packets see what they changed. */
+  operate(ops: readonly DpifOp[], performer: Performer): Promise<OpResult[]>;
   /** Sends a client's packet through its actions; called by `perform`. Throws EINVAL, ENOBUFS. */
   execute(op: ExecuteOp): void;
   /** Deletes all flows. */

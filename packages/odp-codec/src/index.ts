@@ -7,7 +7,7 @@ export * from './errors.js';
 export * from './flow/fields.js';
 export type { Fitness, FitnessResult } from './flow/fitness.js';
 export { appendFlowKey, type FlowSupport, flowToKey, flowToMask } from './flow/flow-to-key.js';
-export { type KeyForm, KeyForms } from './flow/key-forms.js';
+export { type FormRow, type KeyForm, KeyForms } from './flow/key-forms.js';
 export { keyToFlow, MAX_VLANS, maskToFlow } from './flow/key-to-flow.js';
 export { flowToMetadataKey, metadataFromKey } from './flow/metadata.js';
 export { RowForms } from './flow/row-forms.js';

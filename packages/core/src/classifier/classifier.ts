@@ -14,7 +14,9 @@ import { FlowCounters } from './counters.hot.js';
 import { HashIndex } from './hash-index.js';
 import { KeyStore } from './key-store.js';
 import { hashPacked, PACKED_WORDS, packRow } from './packed-row.js';
+import { PreparedKey } from './prepared-key.js';
 import { TupleSearch } from './search.hot.js';
+import { findHashed, flowOfRow, hashMasked } from './subtable.hot.js';
 import { hashFactors, MutableSubtable } from './subtable.js';
 
 export interface ClassifierOptions {
@@ -36,6 +38,19 @@ export interface ClassifierOptions {
 }
 
 const MIN_CAPACITY = 64;
+/**
+ * From so many flows on there is room for {@link LEAP} times as many at once, which takes up memory as flows come:
+ * copying half a million of them stopped everything for 30 ms.
+ */
+const LEAP_FROM = 1 << 17;
+const LEAP = 8;
+
+/** By flow id: subtable id + 1 (0: no such flow), row in it, and the serial number of the flow's creation. */
+const FLOW_WORDS = 3;
+const ROW = 1;
+const SERIAL = 2;
+/** Of a flow that is gone: in place of its row, the one that went before it + 1. */
+const NEXT_FREE = 1;
 
 /**
  * A mask that flows are put with again and again: it remembers its subtable, which takes 0.3 us to find. For one classifier.
@@ -45,9 +60,19 @@ export class KnownMask {
   readonly row: Int32Array;
   /** The classifier's business. */
   subtable: MutableSubtable | undefined;
+  #packed: Int32Array | undefined;
 
   constructor(row: Int32Array) {
     this.row = row;
+  }
+
+  /** The row packed. */
+  get packed(): Int32Array {
+    if (this.#packed === undefined) {
+      const words = new Int32Array(PACKED_WORDS);
+      this.#packed = words.slice(0, packRow(this.row, 0, words));
+    }
+    return this.#packed;
   }
 }
 
@@ -64,16 +89,18 @@ export class Classifier {
   #count = 0;
   /** Flow ids below this one have been in use. */
   #highWater = 0;
-  #free: number[] = [];
-  /** By flow id: subtable id + 1 (0: no such flow) and row in it, and the serial number of the flow's creation. */
-  #subtable = new Int32Array();
-  #row = new Int32Array();
-  #serial = new Int32Array();
+  /** The flow that went last + 1; 0 when all below the high water mark exist. */
+  #free = 0;
+  /** FLOW_WORDS words each: they are needed together. */
+  #flows = new Int32Array();
   #nextSerial = 0;
   readonly #ports: PortTables;
   readonly #subtables: (MutableSubtable | undefined)[] = [];
   readonly #masks = new HashIndex();
   readonly #packedMask = new Int32Array(PACKED_WORDS);
+  readonly #key = new PreparedKey();
+  /** Where what was only touched goes, so that it is not optimized away. */
+  touched = 0;
 
   constructor(options: ClassifierOptions = {}) {
     this.maxFlows = options.maxFlows ?? 1 << 20;
@@ -114,17 +141,70 @@ export class Classifier {
 
   /** Whether flow `flow` exists; with `serial`, whether it did already when that was the latest serial number. */
   isFlow(flow: number, serial = this.#nextSerial): boolean {
-    return flow < this.#capacity && this.#subtable[flow]! > 0 && ((this.#serial[flow]! - serial) | 0) <= 0;
+    if (flow >= this.#capacity) return false;
+    const at = flow * FLOW_WORDS;
+    return this.#flows[at]! > 0 && ((this.#flows[at + SERIAL]! - serial) | 0) <= 0;
   }
 
   /** The flow with exactly this unmasked key, or -1. */
   find(key: Int32Array, base = 0): number {
-    return this.#keys.find(key, base);
+    return this.#keys.find(this.#prepared(key, base));
   }
 
   /** The flow that a packet with this key matches, or -1. Unlike a packet's lookup this is not counted. */
   match(key: Int32Array, base = 0): number {
     return this.search.match(key, base);
+  }
+
+  /** Packs and hashes the row of `key`, whose words from `end` on are zero: what the methods for prepared keys take. */
+  prepare(key: PreparedKey, end = KEY_WORDS): void {
+    key.pack(this.#seed, end);
+  }
+
+  /** Brings closer what {@link matchPrepared} and {@link insertUnmatched} of the first `count` keys look at. */
+  expectInserts(keys: readonly PreparedKey[], count: number): void {
+    const { order } = this.search;
+    let touched = 0;
+    for (let i = 0; i < count; i++) keys[i]!.hashFor(order);
+    // In loops of their own, since the processor looks only some hundred instructions ahead for misses to overlap.
+    for (let i = 0; i < count; i++) touched += keys[i]!.touch();
+    for (let i = 0; i < count; i++) touched += this.#keys.touch(keys[i]!.hash);
+    this.touched = touched | 0;
+  }
+
+  /** Brings closer what {@link findPrepared} and {@link removePrepared} of the first `count` keys look at. */
+  expectRemovals(keys: readonly PreparedKey[], count: number): void {
+    let touched = 0;
+    for (let i = 0; i < count; i++) touched += this.#keys.touch(keys[i]!.hash);
+    for (let i = 0; i < count; i++) {
+      const flow = this.#keys.guess(keys[i]!.hash);
+      keys[i]!.guess = flow;
+      if (flow >= 0) touched += this.#flows[flow * FLOW_WORDS]! + this.counters.touch(flow);
+    }
+    for (let i = 0; i < count; i++) {
+      const flow = keys[i]!.guess;
+      if (flow < 0) continue;
+      touched += this.#keys.touchFlow(flow);
+      const at = flow * FLOW_WORDS;
+      touched += this.#subtables[this.#flows[at]! - 1]!.touch(this.#flows[at + ROW]!, i);
+    }
+    this.touched = touched | 0;
+  }
+
+  /** As {@link find}. */
+  findPrepared(key: PreparedKey): number {
+    return this.#keys.find(key);
+  }
+
+  /** As {@link match}. */
+  matchPrepared(key: PreparedKey): number {
+    const { order } = this.search;
+    for (let i = 0; i < order.length; i++) {
+      const subtable = order[i]!;
+      const row = findHashed(subtable, key.hashAt(order, i), key.row, 0);
+      if (row >= 0) return flowOfRow(subtable, row);
+    }
+    return -1;
   }
 
   /**
@@ -133,8 +213,9 @@ export class Classifier {
    * mask would be too many.
    */
   insert(key: Int32Array, base: number, mask: Int32Array): number {
-    if (this.match(key, base) >= 0) {
-      const same = this.find(key, base) >= 0;
+    const prepared = this.#prepared(key, base);
+    if (this.matchPrepared(prepared) >= 0) {
+      const same = this.findPrepared(prepared) >= 0;
       throw new DpifError(
         'EEXIST',
         same
@@ -142,11 +223,11 @@ export class Classifier {
           : 'a flow in the table matches this key already, so the two would overlap',
       );
     }
-    return this.insertUnmatched(key, base, new KnownMask(mask));
+    return this.insertUnmatched(prepared, new KnownMask(mask));
   }
 
-  /** As {@link insert}, for a key that {@link match} found no flow for: there is none with this key then either. */
-  insertUnmatched(key: Int32Array, base: number, mask: KnownMask): number {
+  /** As {@link insert}, for a key that {@link matchPrepared} found no flow for: there is none with this key then either. */
+  insertUnmatched(key: PreparedKey, mask: KnownMask): number {
     if (this.#count >= this.maxFlows) {
       throw new DpifError(
         'EFBIG',
@@ -155,8 +236,8 @@ export class Classifier {
     }
     const subtable = this.#subtableOf(mask);
     const flow = this.#newId();
-    this.#place(flow, subtable, key, base);
-    this.#keys.insert(flow, key, base);
+    this.#place(flow, subtable, key.row, 0, key.hashUnder(subtable));
+    this.#keys.insert(flow, key);
     return flow;
   }
 
@@ -169,38 +250,31 @@ export class Classifier {
     let capacity = this.#capacity;
     while (flow >= capacity) capacity *= 2;
     if (capacity > this.#capacity) this.#grow(capacity);
-    this.#place(flow, subtable, key, base);
+    this.#place(flow, subtable, key, base, hashMasked(subtable, key, base));
   }
 
   /** Removes a flow that exists. Its id may be given to the next flow. */
   remove(flow: number): void {
-    const subtable = this.#subtables[this.#subtable[flow]! - 1]!;
-    const row = this.#row[flow]!;
-    const inPort = subtable.portOf(row);
-    const moved = subtable.delete(row);
-    this.#ports.removed(subtable, inPort);
-    if (moved >= 0) this.#row[moved] = row;
-    if (subtable.count === 0) this.#dropSubtable(subtable);
-    this.#subtable[flow] = 0;
-    if (!this.#replica) {
-      this.#keys.remove(flow);
-      this.#free.push(flow);
-    }
-    this.#count--;
-    // Arrays by flow id stay as large as the most flows made them; an empty table starts again small.
-    if (this.#count === 0 && this.#capacity > MIN_CAPACITY) this.clear();
+    if (!this.#replica) this.#keys.remove(flow);
+    this.#remove(flow);
+  }
+
+  /** As {@link remove}, of the flow that {@link findPrepared} found for `key`. */
+  removePrepared(flow: number, key: PreparedKey): void {
+    this.#keys.removeHashed(flow, key.hash);
+    this.#remove(flow);
   }
 
   /** Removes all flows, and gives their memory back. */
   clear(): void {
     this.#count = 0;
     this.#highWater = 0;
-    this.#free = [];
+    this.#free = 0;
     this.#subtables.length = 0;
     this.#masks.clear();
     this.search.order = [];
     this.#ports.clear();
-    this.#keys.clear(MIN_CAPACITY);
+    if (!this.#replica) this.#keys.clear(MIN_CAPACITY);
     if (!this.#replica) this.counters.values = new FlowCounters(MIN_CAPACITY).values;
     this.#capacity = MIN_CAPACITY;
     this.#allocate(MIN_CAPACITY);
@@ -213,7 +287,7 @@ export class Classifier {
 
   /** The mask row of a flow, shared by all flows with this mask: read only. */
   maskOf(flow: number): Int32Array {
-    return this.#subtables[this.#subtable[flow]! - 1]!.mask;
+    return this.#subtables[this.#flows[flow * FLOW_WORDS]! - 1]!.mask;
   }
 
   /** Orders subtables by recent hits. To be called about once a second: hits count half as much after each call. */
@@ -262,20 +336,55 @@ export class Classifier {
     this.search.order = this.search.order.filter((other) => other !== subtable);
   }
 
-  #place(flow: number, subtable: MutableSubtable, key: Int32Array, base: number): void {
-    this.#subtable[flow] = subtable.id + 1;
-    this.#row[flow] = subtable.add(key, base, flow);
+  #prepared(row: Int32Array, base: number): PreparedKey {
+    const key = this.#key;
+    for (let word = 0; word < KEY_WORDS; word++) key.row[word] = row[base + word]!;
+    this.prepare(key);
+    return key;
+  }
+
+  #place(flow: number, subtable: MutableSubtable, key: Int32Array, base: number, hash: number): void {
+    const at = flow * FLOW_WORDS;
+    this.#flows[at] = subtable.id + 1;
+    this.#flows[at + ROW] = subtable.add(key, base, hash, flow);
     this.#ports.added(subtable, key[base + W_IN_PORT]!);
     this.#nextSerial = (this.#nextSerial + 1) | 0;
-    this.#serial[flow] = this.#nextSerial;
+    this.#flows[at + SERIAL] = this.#nextSerial;
     this.counters.zero(flow);
     this.#count++;
   }
 
+  #remove(flow: number): void {
+    const flows = this.#flows;
+    const at = flow * FLOW_WORDS;
+    const subtable = this.#subtables[flows[at]! - 1]!;
+    const row = flows[at + ROW]!;
+    const inPort = subtable.portOf(row);
+    const moved = subtable.delete(row);
+    this.#ports.removed(subtable, inPort);
+    if (moved >= 0) flows[moved * FLOW_WORDS + ROW] = row;
+    if (subtable.count === 0) this.#dropSubtable(subtable);
+    flows[at] = 0;
+    if (!this.#replica) {
+      flows[at + NEXT_FREE] = this.#free;
+      this.#free = flow + 1;
+    }
+    this.#count--;
+    // Arrays by flow id stay as large as the most flows made them; an empty table starts again small.
+    if (this.#count === 0 && this.#capacity > MIN_CAPACITY) this.clear();
+  }
+
   #newId(): number {
-    const recycled = this.#free.pop();
-    if (recycled !== undefined) return recycled;
-    if (this.#highWater === this.#capacity) this.#grow(this.#capacity * 2);
+    if (this.#free > 0) {
+      const flow = this.#free - 1;
+      this.#free = this.#flows[flow * FLOW_WORDS + NEXT_FREE]!;
+      return flow;
+    }
+    const capacity = this.#capacity;
+    if (this.#highWater === capacity) {
+      const leap = Math.max(Math.min(capacity * LEAP, this.maxFlows), capacity * 2);
+      this.#grow(capacity < LEAP_FROM ? capacity * 2 : leap);
+    }
     return this.#highWater++;
   }
 
@@ -283,14 +392,12 @@ export class Classifier {
     this.#capacity = capacity;
     if (this.#replica) return;
     const { values } = this.counters;
-    const [subtable, row, serial] = [this.#subtable, this.#row, this.#serial];
+    const flows = this.#flows;
     this.#keys.grow(capacity);
     this.counters.values = new FlowCounters(capacity).values;
     this.counters.values.set(values);
     this.#allocate(capacity);
-    this.#subtable.set(subtable);
-    this.#row.set(row);
-    this.#serial.set(serial);
+    this.#flows.set(flows);
   }
 
   /**
@@ -299,9 +406,7 @@ export class Classifier {
    */
   #allocate(capacity: number): void {
     const flows = this.#replica ? Math.max(capacity, this.maxFlows) : capacity;
-    this.#subtable = new Int32Array(flows);
-    this.#row = new Int32Array(flows);
-    this.#serial = new Int32Array(flows);
+    this.#flows = new Int32Array(flows * FLOW_WORDS);
   }
 }
 

@@ -17,17 +17,19 @@ export const PACKED_WORDS = GROUPS + KEY_WORDS;
 
 /**
  * Packs the row at `row[base, base + KEY_WORDS)` into `into`, which holds {@link PACKED_WORDS} words; returns the number
- * of words used. Equal rows, and only those, pack to equal words, and none to the beginning of another.
+ * of words used. Equal rows, and only those, pack to equal words, and none to the beginning of another. Words of the row
+ * from `end` on must be zero, and need not be looked at.
  */
-export function packRow(row: Int32Array, base: number, into: Int32Array): number {
+export function packRow(row: Int32Array, base: number, into: Int32Array, end = KEY_WORDS): number {
   let length = 1;
   let groups = 0;
   let at = base;
   let bitmapAt = 0;
-  for (let group = 0; group < GROUPS; group++) {
+  const behind = base + end;
+  for (let group = 0; group < GROUPS && at < behind; group++) {
     let bitmap = 0;
     // Four words at a time: most keys end before word 40, and what follows is zero.
-    for (let i = 0; i < GROUP_WORDS; i += 4, at += 4) {
+    for (let i = 0; i < GROUP_WORDS && at < behind; i += 4, at += 4) {
       const a = row[at]!;
       const b = row[at + 1]!;
       const c = row[at + 2]!;

@@ -3,8 +3,8 @@
  * Hot: no allocation, no throw. Changed by subtable.ts on the control path.
  */
 
-/** Words in front of a row's masked words: the flow id + 1. */
-export const ROW_HEAD = 1;
+/** Words in front of a row's masked words: the flow id + 1, and the hash of those words. */
+export const ROW_HEAD = 2;
 
 /** What `HashIndex` shows to a prober. */
 export interface ProbedIndex {
@@ -24,7 +24,7 @@ export class Subtable {
    * most masks live in the first 13 words without a gap, and walking those in order takes 40 ns instead of 69.
    */
   readonly runs: Int32Array;
-  /** Words from one row to the next: flow id + 1, then the masked words of all runs. */
+  /** Words from one row to the next: flow id + 1, hash, then the masked words of all runs. */
   readonly stride: number;
   /** What no row uses has 0 for a flow id + 1, so that whoever remembers a place sees that the flow is gone. */
   rows: Int32Array;
@@ -70,8 +70,12 @@ export function finishHash(sum: number): number {
 
 /** The row that the key at `keys[base]` matches, or -1. */
 export function findMasked(subtable: Subtable, keys: Int32Array, base: number): number {
+  return findHashed(subtable, hashMasked(subtable, keys, base), keys, base);
+}
+
+/** As {@link findMasked}, for a key with this hash. */
+export function findHashed(subtable: Subtable, hash: number, keys: Int32Array, base: number): number {
   const { slots, mask } = subtable.index;
-  const hash = hashMasked(subtable, keys, base);
   for (let at = hash & mask; ; at = (at + 1) & mask) {
     const entry = slots[at * 2 + 1]!;
     if (entry === 0) return -1;

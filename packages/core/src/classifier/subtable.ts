@@ -2,7 +2,7 @@
 
 import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec/data';
 import { HashIndex } from './hash-index.js';
-import { hashMasked, ROW_HEAD, Subtable } from './subtable.hot.js';
+import { ROW_HEAD, Subtable } from './subtable.hot.js';
 
 const MIN_ROWS = 4;
 /**
@@ -13,14 +13,20 @@ const STEP = 9;
 /** Words without mask bits that are cheaper to walk over than to begin another run for. */
 const MAX_GAP = 2;
 
-/** A key with one row's masked words in place; words outside the mask are stale, and every hash ignores them. */
-const spread = new Int32Array(KEY_WORDS);
+/** Where a row's hash is. */
+const ROW_HASH = 1;
 
 /** Room for a number of rows. */
 interface Generation {
   readonly rows: Int32Array;
   /** At most half full. */
   readonly index: HashIndex;
+}
+
+/** How many flows a subtable has from one port. */
+export interface PortCount {
+  readonly inPort: number;
+  flows: number;
 }
 
 /**
@@ -31,6 +37,8 @@ interface Generation {
  */
 export class MutableSubtable extends Subtable {
   declare index: HashIndex;
+  /** Of the port whose flow came or went last: `PortTables` looks up a port for every flow otherwise. */
+  lastPort: PortCount | undefined;
   readonly #limit: number;
   #count = 0;
   #next: Generation | undefined;
@@ -48,19 +56,22 @@ export class MutableSubtable extends Subtable {
     return this.#count;
   }
 
-  /** Adds flow `flow` with key `key[base, ...)`; returns its row. No flow of this subtable matches the key yet. */
-  add(key: Int32Array, base: number, flow: number): number {
-    const { stride, runs, mask } = this;
+  /**
+   * Adds flow `flow` with key `key[base, ...)`, whose hash under this mask is `hash`; returns its row. No flow of this
+   * subtable matches the key yet.
+   */
+  add(key: Int32Array, base: number, hash: number, flow: number): number {
+    const { stride, runs, mask, rows } = this;
     const row = this.#count++;
     let at = row * stride;
-    this.rows[at] = flow + 1;
+    rows[at] = flow + 1;
+    rows[at + ROW_HASH] = hash;
     at += ROW_HEAD;
     for (let run = 0; run < runs.length; run += 2) {
-      for (let word = runs[run]!; word < runs[run + 1]!; word++) {
-        this.rows[at++] = key[base + word]! & mask[word]!;
-      }
+      const end = runs[run + 1]!;
+      for (let word = runs[run]!; word < end; word++) rows[at++] = key[base + word]! & mask[word]!;
     }
-    this.index.insert(hashMasked(this, key, base), row);
+    this.index.insert(hash, row);
     this.#move();
     return row;
   }
@@ -73,12 +84,13 @@ export class MutableSubtable extends Subtable {
     const { stride, rows } = this;
     const next = this.#next;
     const last = --this.#count;
-    const hash = this.#hashOf(row);
-    const hashOfLast = this.#hashOf(last);
+    const hash = rows[row * stride + ROW_HASH]!;
+    const hashOfLast = rows[last * stride + ROW_HASH]!;
     this.index.remove(hash, row);
     if (row !== last) {
       this.index.replace(hashOfLast, last, row);
-      rows.copyWithin(row * stride, last * stride, (last + 1) * stride);
+      // In a third of the time of `copyWithin`.
+      for (let i = 0; i < stride; i++) rows[row * stride + i] = rows[last * stride + i]!;
     }
     rows[last * stride] = 0;
     if (next !== undefined && row < this.#moved) {
@@ -102,14 +114,14 @@ export class MutableSubtable extends Subtable {
     return this.mask[W_IN_PORT] === 0 ? 0 : this.rows[row * this.stride + ROW_HEAD]!;
   }
 
-  /** A row's masked words hash as the key did that it came from: masking is idempotent. */
-  #hashOf(row: number): number {
-    const { runs, rows } = this;
-    let at = row * this.stride + ROW_HEAD;
-    for (let run = 0; run < runs.length; run += 2) {
-      for (let word = runs[run]!; word < runs[run + 1]!; word++) spread[word] = rows[at++]!;
-    }
-    return hashMasked(this, spread, 0);
+  /** Brings closer what {@link delete} of a row looks at, when `before` others are deleted first: a number, to be used. */
+  touch(row: number, before: number): number {
+    const { rows, stride } = this;
+    const { slots, mask } = this.index;
+    const last = Math.max(this.#count - 1 - before, 0);
+    const hash = rows[row * stride + ROW_HASH]!;
+    const hashOfLast = rows[last * stride + ROW_HASH]!;
+    return slots[(hash & mask) * 2]! + slots[(hashOfLast & mask) * 2]!;
   }
 
   /** Begins to move when there is little or much room left, and moves {@link STEP} rows. */
@@ -129,7 +141,7 @@ export class MutableSubtable extends Subtable {
     const end = Math.min(this.#moved + STEP, count);
     for (let row = this.#moved; row < end; row++) {
       this.#copyRow(next, row);
-      next.index.insert(this.#hashOf(row), row);
+      next.index.insert(this.rows[row * this.stride + ROW_HASH]!, row);
     }
     this.#moved = end;
     if (end < count) return;

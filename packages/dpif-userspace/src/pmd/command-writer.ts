@@ -19,12 +19,6 @@ export function commandWords(actions: number, packet = 0): number {
   return COMMAND_HEAD + 4 + 2 * PACKED_WORDS + wordsOf(actions) + wordsOf(packet);
 }
 
-/** A row that packRow packed: the first `length` of `words`. */
-export interface PackedRow {
-  readonly words: Int32Array;
-  length: number;
-}
-
 export class CommandWriter {
   readonly #ring: SharedRing;
 
@@ -32,15 +26,23 @@ export class CommandWriter {
     this.#ring = ring;
   }
 
-  put(sequence: number, flow: number, key: PackedRow, mask: PackedRow, actions: Uint8Array): void {
-    let at = this.#begin(COMMAND_PUT, sequence, 4 + key.length + mask.length + wordsOf(actions.length));
+  /** `key`: a row that packRow packed, to the first `length` words; `mask`: all of one. */
+  put(
+    sequence: number,
+    flow: number,
+    key: Int32Array,
+    length: number,
+    mask: Int32Array,
+    actions: Uint8Array,
+  ): void {
+    let at = this.#begin(COMMAND_PUT, sequence, 4 + length + mask.length + wordsOf(actions.length));
     const { words } = this.#ring;
     words[at++] = flow;
-    words[at++] = key.length;
+    words[at++] = length;
     words[at++] = mask.length;
     words[at++] = actions.length;
-    at = this.#row(at, key);
-    at = this.#row(at, mask);
+    at = this.#row(at, key, length);
+    at = this.#row(at, mask, mask.length);
     this.#bytes(at, actions);
   }
 
@@ -60,18 +62,19 @@ export class CommandWriter {
   execute(
     sequence: number,
     packetType: number,
-    key: PackedRow,
+    key: Int32Array,
+    keyLength: number,
     actions: Uint8Array,
     packet: Uint8Array,
   ): void {
-    const length = 4 + key.length + wordsOf(actions.length) + wordsOf(packet.length);
+    const length = 4 + keyLength + wordsOf(actions.length) + wordsOf(packet.length);
     let at = this.#begin(COMMAND_EXECUTE, sequence, length);
     const { words } = this.#ring;
     words[at++] = packetType;
-    words[at++] = key.length;
+    words[at++] = keyLength;
     words[at++] = actions.length;
     words[at++] = packet.length;
-    at = this.#row(at, key);
+    at = this.#row(at, key, keyLength);
     at = this.#bytes(at, actions);
     this.#bytes(at, packet);
   }
@@ -97,11 +100,11 @@ export class CommandWriter {
     return at + COMMAND_HEAD;
   }
 
-  #row(at: number, row: PackedRow): number {
+  #row(at: number, row: Int32Array, length: number): number {
     const { words } = this.#ring;
     // A loop, since a view for set() would cost more than the copy of 20 words.
-    for (let i = 0; i < row.length; i++) words[at + i] = row.words[i]!;
-    return at + row.length;
+    for (let i = 0; i < length; i++) words[at + i] = row[i]!;
+    return at + length;
   }
 
   #bytes(at: number, bytes: Uint8Array): number {

@@ -3,21 +3,19 @@
  * sums the statistics that they write to shared memory.
  */
 
-import { type FlowStats, PACKED_WORDS, packRow } from '@etherloom/core';
+import { type FlowStats, type KnownMask, PACKED_WORDS, type PreparedKey, packRow } from '@etherloom/core';
 import type { FlowReplicas, FlowTable } from '../flow-table.js';
-import { commandWords, type PackedRow } from './command-writer.js';
+import { commandWords } from './command-writer.js';
 import { Pending } from './pending.js';
 import type { PmdThread } from './pmd-thread.js';
 import { sumStats } from './stats.js';
-
-const newRow = (): PackedRow => ({ words: new Int32Array(PACKED_WORDS), length: 0 });
 
 export class Replicas implements FlowReplicas {
   /** Threads that have a copy, or are getting one. */
   readonly threads = new Set<PmdThread>();
   readonly #now: () => number;
-  readonly #key = newRow();
-  readonly #mask = newRow();
+  readonly #key = new Int32Array(PACKED_WORDS);
+  readonly #mask = new Int32Array(PACKED_WORDS);
   /** By flow: the number of the command from which on its statistics count. Slots of threads keep older ones until then. */
   #since = new Float64Array(64);
   #sequence = 0;
@@ -44,13 +42,13 @@ export class Replicas implements FlowReplicas {
     this.#pending = pending;
   }
 
-  created(flow: number, key: Int32Array, mask: Int32Array, actions: Uint8Array): void {
+  created(flow: number, key: PreparedKey, mask: KnownMask, actions: Uint8Array): void {
     const sequence = this.next();
     this.#start(flow, sequence);
-    this.#key.length = packRow(key, 0, this.#key.words);
-    this.#mask.length = packRow(mask, 0, this.#mask.words);
+    const { packed, length } = key;
     for (const thread of this.threads) {
-      if (thread.has(flow)) thread.commands.put(thread.send(sequence), flow, this.#key, this.#mask, actions);
+      if (thread.has(flow))
+        thread.commands.put(thread.send(sequence), flow, packed, length, mask.packed, actions);
     }
   }
 
@@ -113,9 +111,11 @@ export class Replicas implements FlowReplicas {
   /** Tells a thread that begins of `flow`, when there is one. */
   replay(thread: PmdThread, table: FlowTable, flow: number): void {
     if (!table.classifier.isFlow(flow)) return;
-    this.#key.length = packRow(table.keyOf(flow), 0, this.#key.words);
-    this.#mask.length = packRow(table.classifier.maskOf(flow), 0, this.#mask.words);
-    thread.commands.put(thread.send(this.next()), flow, this.#key, this.#mask, table.actionsOf(flow));
+    const key = this.#key;
+    const mask = this.#mask;
+    const length = packRow(table.keyOf(flow), 0, key);
+    const packedMask = mask.subarray(0, packRow(table.classifier.maskOf(flow), 0, mask));
+    thread.commands.put(thread.send(this.next()), flow, key, length, packedMask, table.actionsOf(flow));
   }
 
   #start(flow: number, sequence: number): void {

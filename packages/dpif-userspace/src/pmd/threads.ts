@@ -16,14 +16,14 @@ import {
 import { W_IN_PORT } from '@etherloom/odp-codec';
 import type { TapSource } from '../capture/source.js';
 import { ClientMetadata } from '../execute.js';
-import type { FlowTable } from '../flow-table.js';
+import { AHEAD, type FlowTable } from '../flow-table.js';
 import { nextTurn, Pacer } from '../pacing.js';
 import { DP_COUNTERS, DP_LOST, HAND_PACKETS, HAND_PORT } from '../pipeline.hot.js';
-import type { DataPlane, NewPort, PortData } from '../plane.js';
+import type { DataPlane, NewPort, Performer, PortData } from '../plane.js';
 import type { Runner } from '../runner.js';
 import type { Discarded, Upcalls } from '../upcalls.js';
 import { type PmdBinding, pmdBinding } from './binding.js';
-import { commandWords, type PackedRow } from './command-writer.js';
+import { commandWords } from './command-writer.js';
 import { Crew, type CrewHost, type ThreadOptions } from './crew.js';
 import { COMMAND_RING, REPORT_HAND } from './layout.hot.js';
 import type { Message } from './messages.js';
@@ -72,7 +72,7 @@ export class ThreadPlane implements DataPlane, CrewHost {
   readonly #counters = new Float64Array(DP_COUNTERS);
   readonly #portlessDrops = new Float64Array(DROP_REASON_COUNT);
   readonly #metadata = new ClientMetadata();
-  readonly #packed: PackedRow = { words: new Int32Array(PACKED_WORDS), length: 0 };
+  readonly #packed = new Int32Array(PACKED_WORDS);
   /** Captures that run. */
   readonly #taps = new Map<number, TapSource>();
   #bringing = false;
@@ -138,7 +138,7 @@ export class ThreadPlane implements DataPlane, CrewHost {
 
   // --- operations
 
-  async operate(ops: readonly DpifOp[], perform: (op: DpifOp) => OpResult): Promise<OpResult[]> {
+  async operate(ops: readonly DpifOp[], performer: Performer): Promise<OpResult[]> {
     this.#setClock();
     const { replicas } = this.#parts;
     const pacer = new Pacer();
@@ -149,11 +149,13 @@ export class ThreadPlane implements DataPlane, CrewHost {
       for (const { index, pending } of unanswered) results[index] = pending.complete(results[index]!);
       unanswered = [];
     };
-    for (const op of ops) {
+    for (let at = 0; at < ops.length; at++) {
+      const op = ops[at]!;
+      if ((at & (AHEAD - 1)) === 0) performer.expect(ops, at);
       const words = lengthOf(op);
       if (words <= LONGEST) {
         if (!this.#fits(words)) await this.#room(words);
-        results.push(perform(op));
+        results.push(performer.perform(op, at));
         const pending = replicas.takePending();
         if (pending !== undefined) unanswered.push({ index: results.length - 1, pending });
       } else results.push({ error: tooLong(words) });
@@ -183,9 +185,11 @@ export class ThreadPlane implements DataPlane, CrewHost {
     if (thread === undefined) {
       throw new DpifError('EIO', 'no poll-mode thread runs that could send the packet; try again later');
     }
-    this.#packed.length = packRow(key, 0, this.#packed.words);
+    const packed = this.#packed;
+    const length = packRow(key, 0, packed);
     const sequence = thread.send(this.#parts.replicas.next());
-    thread.commands.execute(sequence, this.#metadata.packetType, this.#packed, op.actions, op.packet);
+    const { packetType } = this.#metadata;
+    thread.commands.execute(sequence, packetType, packed, length, op.actions, op.packet);
     const pending = new Pending();
     thread.expect(pending, -1);
     this.#parts.replicas.expect(pending);

@@ -19,6 +19,14 @@ const keyWords = new Int32Array(MAX_KEY / 4);
 const keyBytes = new Uint8Array(keyWords.buffer);
 const changed = new Int32Array(KEY_WORDS);
 
+/** A row that keys of different forms are read to in turn. */
+export interface FormRow {
+  /** KEY_WORDS words. */
+  readonly row: Int32Array;
+  /** The form of the key that was read last; undefined when something else was written to the row. */
+  form: KeyForm<unknown> | undefined;
+}
+
 /** One form, and the last key that had it. */
 export class KeyForm<T> {
   /** The row of the key that was read last. */
@@ -27,6 +35,8 @@ export class KeyForm<T> {
   readonly data: T;
   /** Of the key's bytes. */
   readonly length: number;
+  /** Words of a row from this one on are zero whatever the key. */
+  readonly end: number;
   /** Words of the key that hold bits which all keys share: triples of place, those bits, and what they are. */
   readonly #shared: Int32Array;
   readonly #moves: Int32Array;
@@ -41,16 +51,36 @@ export class KeyForm<T> {
     const shared = [...new Int32Array(bytes.buffer).entries()].filter(([, bits]) => bits !== 0);
     this.#shared = Int32Array.from(shared.flatMap(([at, bits]) => [at, bits, keyWords[at]! & bits]));
     this.#moves = movesOf(free);
+    let end = KEY_WORDS;
+    while (end > 0 && row[end - 1] === 0) end--;
+    for (const { to } of free) end = Math.max(end, (to >> 2) + 1);
+    this.end = end;
   }
 
   /** Whether the key in `keyWords`, of this form's length, has this form; then it is moved into the row. */
   take(): boolean {
+    if (!this.fits()) return false;
+    moveWords(this.#moves, keyWords, 0, this.row);
+    return true;
+  }
+
+  /** Whether the key in `keyWords`, of this form's length, has this form. */
+  fits(): boolean {
     const shared = this.#shared;
     for (let i = 0; i < shared.length; i += 3) {
       if ((keyWords[shared[i]!]! & shared[i + 1]!) !== shared[i + 2]!) return false;
     }
-    moveWords(this.#moves, keyWords, 0, this.row);
     return true;
+  }
+
+  /** Moves the key in `keyWords`, which has this form, into another row. */
+  moveTo(target: FormRow): void {
+    // What keys of the form do not differ in is there already, mostly.
+    if (target.form !== this) {
+      target.row.set(this.row);
+      target.form = this;
+    }
+    moveWords(this.#moves, keyWords, 0, target.row);
   }
 }
 
@@ -97,6 +127,18 @@ export class KeyForms<T> {
     const forms = this.#byLength.get(key.length);
     if (forms === undefined || !load(key)) return undefined;
     for (const form of forms) if (form.take()) return form;
+    return undefined;
+  }
+
+  /** As {@link read}, with the key's row in `target`, which is left as it is when the key has no form. */
+  readTo(key: Uint8Array, target: FormRow): KeyForm<T> | undefined {
+    const forms = this.#byLength.get(key.length);
+    if (forms === undefined || !load(key)) return undefined;
+    for (const form of forms) {
+      if (!form.fits()) continue;
+      form.moveTo(target);
+      return form;
+    }
     return undefined;
   }
 

@@ -4,7 +4,7 @@
  */
 
 import { W_IN_PORT } from '@etherloom/odp-codec/data';
-import type { MutableSubtable } from '../subtable.js';
+import type { MutableSubtable, PortCount } from '../subtable.js';
 import type { BurstCode, BurstMemory, PortSubtables, PortView } from './burst-lookup.hot.js';
 import { BurstCodes } from './codegen.js';
 import type { CompactTerms } from './compact.hot.js';
@@ -22,7 +22,7 @@ class Port implements PortSubtables {
   terms: CompactTerms | undefined;
   cold = 0;
   /** How many flows of this port each subtable has. */
-  readonly flows = new Map<MutableSubtable, number>();
+  readonly flows = new Map<MutableSubtable, PortCount>();
   readonly #anyPort: ReadonlySet<MutableSubtable>;
   readonly #codes: BurstCodes;
 
@@ -90,6 +90,11 @@ export class PortTables implements PortView {
 
   /** A flow from `inPort` was added to `subtable`. */
   added(subtable: MutableSubtable, inPort: number): void {
+    const last = subtable.lastPort;
+    if (last !== undefined && last.inPort === inPort) {
+      last.flows++;
+      return;
+    }
     if (subtable.mask[W_IN_PORT] !== -1) {
       if (this.#anyPort.has(subtable)) return;
       this.#anyPort.add(subtable);
@@ -101,9 +106,14 @@ export class PortTables implements PortView {
       port = new Port(this.#anyPort, this.#codes);
       this.byPort.set(inPort, port);
     }
-    const flows = port.flows.get(subtable) ?? 0;
-    port.flows.set(subtable, flows + 1);
-    if (flows === 0) port.user = undefined;
+    let count = port.flows.get(subtable);
+    if (count === undefined) {
+      count = { inPort, flows: 0 };
+      port.flows.set(subtable, count);
+      port.user = undefined;
+    }
+    count.flows++;
+    subtable.lastPort = count;
   }
 
   /** A flow from `inPort` was removed from `subtable`. */
@@ -114,12 +124,16 @@ export class PortTables implements PortView {
       this.#refreshAll();
       return;
     }
-    const port = this.byPort.get(inPort)!;
-    const flows = port.flows.get(subtable)! - 1;
-    if (flows > 0) {
-      port.flows.set(subtable, flows);
+    const last = subtable.lastPort;
+    if (last !== undefined && last.inPort === inPort && last.flows > 1) {
+      last.flows--;
       return;
     }
+    const port = this.byPort.get(inPort)!;
+    const count = port.flows.get(subtable)!;
+    subtable.lastPort = count;
+    if (--count.flows > 0) return;
+    subtable.lastPort = undefined;
     port.flows.delete(subtable);
     if (port.flows.size === 0) this.byPort.delete(inPort);
     else port.user = undefined;
