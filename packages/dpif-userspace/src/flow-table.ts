@@ -59,6 +59,8 @@ export class FlowTable implements FlowView {
   programOf: Int32Array;
   /** Puts that found the table full, of flows or of masks. */
   refused = 0;
+  /** Where what was only touched goes, so that it is not optimized away. */
+  touched = 0;
   readonly #forms: RowForms;
   readonly #reader: FlowReader;
   readonly #replicas: FlowReplicas | undefined;
@@ -100,7 +102,13 @@ export class FlowTable implements FlowView {
     if (end - first < TOO_FEW) return;
     const inserts = this.#inserts;
     const finds = this.#finds;
-    let [insert, find] = [0, 0];
+    let [insert, find, touched] = [0, 0, 0];
+    // The operations themselves lie anywhere, too.
+    for (let at = first; at < end; at++) {
+      const op = ops[at]!;
+      if (op.type !== 'execute') touched += op.key[0]!;
+    }
+    this.touched = touched;
     for (let at = first; at < end; at++) {
       const op = ops[at]!;
       if (op.type === 'execute') continue;

@@ -6,17 +6,18 @@ import { ROW_HEAD, Subtable } from './subtable.hot.js';
 
 const MIN_ROWS = 4;
 /**
- * Rows that move to the next generation with each change. A generation that is seven eighths full begins to, and is
- * through before it is full if these are more than eight.
+ * Rows that move to the next generation with each change, and slots of the index that do: there are two for a row. A
+ * generation that is seven eighths full begins to, and is through before it is full if these are more than 8 and 16.
  */
 const STEP = 9;
+const SLOT_STEP = 18;
 /** Words without mask bits that are cheaper to walk over than to begin another run for. */
 const MAX_GAP = 2;
 
 /** Where a row's hash is. */
 const ROW_HASH = 1;
 
-/** Room for a number of rows. */
+/** Room for a number of rows, which have the same numbers in all generations. */
 interface Generation {
   readonly rows: Int32Array;
   /** At most half full. */
@@ -33,7 +34,9 @@ export interface PortCount {
  * A subtable together with what only its changer sees.
  *
  * It grows and shrinks some rows at a time: moving half a million at once stopped the packets of a poll-mode thread for
- * 50 ms. While rows move, lookups know the old generation, which is complete; the next one has copies of the first rows.
+ * 50 ms. While it does, lookups know the old generation, which is complete. Rows are copied in their order, and the index
+ * in the order of its slots: entries whose home is in the old index's first slots are in the next one, too. They come to
+ * stand in the same order there, so that little of it is touched at a time; in the order of rows each took 0.3 us more.
  */
 export class MutableSubtable extends Subtable {
   declare index: HashIndex;
@@ -42,8 +45,9 @@ export class MutableSubtable extends Subtable {
   readonly #limit: number;
   #count = 0;
   #next: Generation | undefined;
-  /** Rows that the next generation has. */
+  /** Rows that the next generation has, and slots of the old index whose entries it has. */
   #moved = 0;
+  #homes = 0;
 
   /** Makes an empty subtable for at most `limit` flows. Owns `mask`, a row of KEY_WORDS words, from now on. */
   constructor(id: number, mask: Int32Array, factors: Int32Array, limit: number) {
@@ -72,6 +76,7 @@ export class MutableSubtable extends Subtable {
       for (let word = runs[run]!; word < end; word++) rows[at++] = key[base + word]! & mask[word]!;
     }
     this.index.insert(hash, row);
+    if (this.#hasMoved(hash)) this.#next!.index.insert(hash, row);
     this.#move();
     return row;
   }
@@ -93,13 +98,10 @@ export class MutableSubtable extends Subtable {
       for (let i = 0; i < stride; i++) rows[row * stride + i] = rows[last * stride + i]!;
     }
     rows[last * stride] = 0;
-    if (next !== undefined && row < this.#moved) {
-      next.index.remove(hash, row);
-      if (row !== last) {
-        if (last < this.#moved) next.index.replace(hashOfLast, last, row);
-        else next.index.insert(hashOfLast, row);
-        this.#copyRow(next, row);
-      }
+    if (next !== undefined) {
+      if (this.#hasMoved(hash)) next.index.remove(hash, row);
+      if (row !== last && this.#hasMoved(hashOfLast)) next.index.replace(hashOfLast, last, row);
+      if (row !== last && row < this.#moved) this.#copyRow(next, row);
       if (last < this.#moved) {
         next.rows[last * stride] = 0;
         this.#moved = last;
@@ -124,7 +126,12 @@ export class MutableSubtable extends Subtable {
     return slots[(hash & mask) * 2]! + slots[(hashOfLast & mask) * 2]!;
   }
 
-  /** Begins to move when there is little or much room left, and moves {@link STEP} rows. */
+  /** Whether the next generation's index has entries with this hash. */
+  #hasMoved(hash: number): boolean {
+    return this.#next !== undefined && (hash & this.index.mask) < this.#homes;
+  }
+
+  /** Begins to move when there is little or much room left, and moves {@link STEP} rows and {@link SLOT_STEP} slots. */
   #move(): void {
     const count = this.#count;
     let next = this.#next;
@@ -137,17 +144,36 @@ export class MutableSubtable extends Subtable {
       next = { rows: new Int32Array(rows * this.stride), index: new HashIndex(rows * 2) };
       this.#next = next;
       this.#moved = 0;
+      this.#homes = 0;
     }
     const end = Math.min(this.#moved + STEP, count);
-    for (let row = this.#moved; row < end; row++) {
-      this.#copyRow(next, row);
-      next.index.insert(this.rows[row * this.stride + ROW_HASH]!, row);
-    }
+    for (let row = this.#moved; row < end; row++) this.#copyRow(next, row);
     this.#moved = end;
-    if (end < count) return;
+    const slots = this.index.mask + 1;
+    if (this.#homes < slots) this.#moveSlots(next, Math.min(this.#homes + SLOT_STEP, slots));
+    if (end < count || this.#homes < slots) return;
     this.rows = next.rows;
     this.index = next.index;
     this.#next = undefined;
+  }
+
+  /** Gives the next generation's index the entries whose homes are the slots from those that it has to `end`. */
+  #moveSlots(next: Generation, end: number): void {
+    const { slots, mask } = this.index;
+    const first = this.#homes;
+    // Entries stand behind their home without a gap, at the latest where the first free slot after all homes is.
+    for (let at = first; at <= first + mask; at++) {
+      const slot = at & mask;
+      const entry = slots[slot * 2 + 1]!;
+      if (entry === 0) {
+        if (at >= end) break;
+        continue;
+      }
+      const hash = slots[slot * 2]!;
+      const home = hash & mask;
+      if (home >= first && home < end) next.index.insert(hash, entry - 1);
+    }
+    this.#homes = end;
   }
 
   #copyRow(next: Generation, row: number): void {
