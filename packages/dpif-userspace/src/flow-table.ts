@@ -172,12 +172,14 @@ export class FlowTable implements FlowView {
     }
   }
 
-  /** Removes the flow with exactly this key; returns its final statistics. ENOENT, EINVAL. `at` as in {@link put}. */
+  /**
+   * Removes the flow with exactly this key; returns its final statistics, as far as the table itself has them: what the
+   * replicas counted comes later. ENOENT, EINVAL. `at` as in {@link put}.
+   */
   del(op: FlowDelOp, at = 0): FlowStats {
     const key = this.#read(op, at);
     const flow = this.#find(key);
     const own = this.#own(flow);
-    const stats = this.#replicas?.stats(flow, own) ?? own;
     this.actions.release(this.programOf[flow]!);
     if (this.#originals.size > 0) this.#originals.delete(flow);
     const { classifier } = this;
@@ -185,7 +187,7 @@ export class FlowTable implements FlowView {
     // The classifier gave its memory back, which it does when the last flow is gone.
     if (classifier.capacity < this.programOf.length) this.programOf = new Int32Array(classifier.capacity);
     this.#replicas?.removed(flow, own);
-    return stats;
+    return own;
   }
 
   /** ENOENT, EINVAL. `at` as in {@link put}. */

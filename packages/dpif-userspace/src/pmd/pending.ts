@@ -7,11 +7,13 @@ const EIO = 5;
 const ENOBUFS = 105;
 
 export class Pending {
+  readonly #own: FlowStats | undefined;
   #stats: FlowStats | undefined;
   #status = 0;
 
   /** `own`: statistics that the flow table itself held, to which those of the threads are added; none for an execute. */
   constructor(own?: FlowStats) {
+    this.#own = own;
     this.#stats = own;
   }
 
@@ -34,6 +36,7 @@ export class Pending {
         error: new DpifError('EIO', 'the poll-mode thread ended that was to send the packet; try again'),
       };
     }
+    if (this.#stats === this.#own && result.stats === this.#own) return result;
     return this.#stats === undefined ? result : { ...result, stats: this.#stats };
   }
 }

@@ -113,12 +113,16 @@ export class Progress {
       const { pending } = this.#expected[read++]!;
       if (ring.length(at) === REPLY_STATUS_WORDS) pending.addStatus(ring.words[at]!);
       else {
-        pending.addStats({
-          packets: this.#readDouble(at),
-          bytes: this.#readDouble(at + 2),
-          used: this.#readDouble(at + 4),
-          tcpFlags: ring.words[at + 6]!,
-        });
+        const packets = this.#readDouble(at);
+        // Most flows that go met no packet of this thread.
+        if (packets > 0) {
+          pending.addStats({
+            packets,
+            bytes: this.#readDouble(at + 2),
+            used: this.#readDouble(at + 4),
+            tcpFlags: ring.words[at + 6]!,
+          });
+        }
       }
       ring.skip();
     }

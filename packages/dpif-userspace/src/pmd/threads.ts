@@ -37,6 +37,8 @@ import { UpcallReader } from './upcall-reader.js';
 
 /** Operations whose replies are waited for together; the rings hold several times as many. */
 const REPLIES = 512;
+/** Operations that threads are shown together, a power of two: waking one that sleeps costs as much as ten of them. */
+const PUBLISHED = 256;
 /** Upcalls read between two looks at the clock, and how often so many: more than a full ring has. */
 const UPCALLS = 64;
 const FULL_RING = 128;
@@ -160,10 +162,8 @@ export class ThreadPlane implements DataPlane, CrewHost {
         if (pending !== undefined) unanswered.push({ index: results.length - 1, pending });
       } else results.push({ error: tooLong(words) });
       if (unanswered.length >= REPLIES) await complete();
-      if ((results.length & 63) === 0) {
-        this.#publish();
-        await pacer.pause();
-      }
+      if ((at & (PUBLISHED - 1)) === PUBLISHED - 1) this.#publish();
+      if ((at & 63) === 63) await pacer.pause();
     }
     await complete();
     this.collect();
