@@ -1,7 +1,14 @@
 /** Packets that clients send through the datapath (dpif_execute). Control path: one packet at a time, copied in. */
 
 import { DpifError, type ExecuteOp, extractFrame, LAYER_WORDS, PacketBatch } from '@etherloom/core';
-import { KEY_WORDS, KeyForms, keyToFlow, metadataFromKey, W_PACKET_TYPE } from '@etherloom/odp-codec';
+import {
+  KEY_WORDS,
+  KeyForms,
+  keyToFlow,
+  metadataFromKey,
+  W_IN_PORT,
+  W_PACKET_TYPE,
+} from '@etherloom/odp-codec';
 import type { ActionTable } from './action-table.js';
 import type { InlinePlane } from './inline.js';
 
@@ -11,14 +18,32 @@ const FORMS = 32;
 
 /** What a client says of a packet, read and checked. */
 export class ClientMetadata {
-  /** Metadata and packet type; words of headers may hold anything. */
-  readonly key = new Int32Array(KEY_WORDS);
-  readonly #row = new Int32Array(KEY_WORDS);
+  /** Metadata and packet type, until the next read: not to be written. Words of headers may hold anything. */
+  row: Int32Array;
+  readonly #key = new Int32Array(KEY_WORDS);
+  readonly #learned = new Int32Array(KEY_WORDS);
   readonly #layers = new Int32Array(LAYER_WORDS);
   readonly #forms = new KeyForms(FORMS, () => undefined);
 
+  constructor() {
+    this.row = this.#key;
+  }
+
+  get inPort(): number {
+    return this.row[W_IN_PORT]! >>> 0;
+  }
+
   get packetType(): number {
-    return this.key[W_PACKET_TYPE]!;
+    return this.row[W_PACKET_TYPE]!;
+  }
+
+  /** The row as one that may be written. */
+  get key(): Int32Array {
+    if (this.row !== this.#key) {
+      this.#key.set(this.row);
+      this.row = this.#key;
+    }
+    return this.#key;
   }
 
   /** Throws EINVAL when the actions, program `id` of `actions`, do not fit the packet. */
@@ -37,15 +62,15 @@ export class ClientMetadata {
   }
 
   #readMetadata({ metadata = NO_METADATA }: ExecuteOp): void {
-    const { key } = this;
     // Keys of upcalls come back with their packets.
     const form = this.#forms.read(metadata);
     if (form !== undefined) {
-      key.set(form.row);
+      this.row = form.row;
       return;
     }
-    key[W_PACKET_TYPE] = 0;
-    metadataFromKey(metadata, key);
+    this.row = this.#key;
+    this.row[W_PACKET_TYPE] = 0;
+    metadataFromKey(metadata, this.row);
     this.#learn(metadata);
   }
 
@@ -54,9 +79,9 @@ export class ClientMetadata {
     extractFrame(view, 0, packet.length, this.packetType, 0, this.key, 0, this.#layers, 0);
   }
 
-  /** Learns the form of a key that says of its packet what {@link key} does. */
+  /** Learns the form of a key that says of its packet what {@link row} does. */
   #learn(metadata: Uint8Array): void {
-    const row = this.#row;
+    const row = this.#learned;
     if (keyToFlow(metadata, row).fitness !== 'perfect' || row[W_PACKET_TYPE] !== this.packetType) return;
     this.#forms.learn(metadata, row);
   }
@@ -90,7 +115,11 @@ export class ClientPackets {
       batch.count = 0;
       batch.push(data, length);
       pipeline.now = runner.now();
-      pipeline.execute(batch, this.#metadata.key, this.#metadata.packetType, actions.programs[id]!);
+      const { packetType } = this.#metadata;
+      const program = actions.programs[id]!;
+      if (program.outputsOnly !== undefined && packetType === 0)
+        pipeline.send(batch, this.#metadata.inPort, program.outputsOnly);
+      else pipeline.execute(batch, this.#metadata.key, packetType, program);
     } finally {
       actions.release(id);
     }

@@ -232,6 +232,18 @@ export class Pipeline implements ExecuteHost {
     this.busy = false;
   }
 
+  /**
+   * As {@link execute}, for an Ethernet packet that came in by `inPort` and that goes to `ports` as it is: nothing needs to be
+   * known of its headers.
+   */
+  send(batch: PacketBatch, inPort: number, ports: Int32Array): void {
+    this.busy = true;
+    this.#drops = this.#output.port(inPort)?.drops ?? this.#portlessDrops;
+    this.#fanOut(ports, batch, 0, 1);
+    this.#output.flush();
+    this.busy = false;
+  }
+
   // --- ExecuteHost
 
   output(packet: PacketState, port: number, last: boolean): void {

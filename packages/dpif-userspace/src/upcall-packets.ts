@@ -43,11 +43,34 @@ export function packetsOf(memory: PacketMemory, packet: OffloadedPacket): Uint8A
     const segments = segmentsOf(memory, packet);
     if (segments.length > 0) return segments;
   }
+  if ((offload & OFFLOAD_CSUM_PARTIAL) === 0) return [copyOf(memory, data, length - cut)];
   const bytes = memory.bytes.slice(data, data + length);
-  if ((offload & OFFLOAD_CSUM_PARTIAL) !== 0) {
-    finishChecksum(new DataView(bytes.buffer), 0, length, csumStart, csumOffset);
-  }
+  finishChecksum(new DataView(bytes.buffer), 0, length, csumStart, csumOffset);
   return [cut === 0 ? bytes : bytes.slice(0, length - cut)];
+}
+
+/** Up to this length V8 keeps an array in its own heap, which is cheapest; ... */
+const OWN_MAX = 64;
+/** ... up to this one, arrays share a buffer: one of its own takes 1.2 us, a view of a shared one 0.2. */
+const SHARED_MAX = 512;
+/** Small, because one packet that somebody keeps, keeps all of the pool that it is in. */
+const POOL_BYTES = 8192;
+
+let pool = new Uint8Array(0);
+let poolUsed = 0;
+
+/** A copy of a packet in the memory. */
+export function copyOf({ bytes }: PacketMemory, data: number, length: number): Uint8Array {
+  if (length <= OWN_MAX || length > SHARED_MAX) return bytes.slice(data, data + length);
+  // A pool whose buffer a client transferred away has no length, and is replaced as a full one is.
+  if (poolUsed + length > pool.length) {
+    pool = new Uint8Array(POOL_BYTES);
+    poolUsed = 0;
+  }
+  const start = poolUsed;
+  pool.set(bytes.subarray(data, data + length), start);
+  poolUsed = (start + length + 7) & ~7;
+  return new Uint8Array(pool.buffer, start, length);
 }
 
 /** Each segment is cut as a packet of its own would be: to the length that the truncation leaves. */

@@ -22,7 +22,7 @@ import {
 import { RowForms, W_IN_PORT, W_PACKET_TYPE } from '@etherloom/odp-codec';
 import { flowHash } from './flow-hash.js';
 import type { UpcallSink } from './pipeline.hot.js';
-import { type OffloadedPacket, type PacketMemory, packetsOf, sizeOf } from './upcall-packets.js';
+import { copyOf, type OffloadedPacket, type PacketMemory, packetsOf, sizeOf } from './upcall-packets.js';
 import { type UpcallLimits, UpcallQueue } from './upcall-queue.js';
 
 const ACCEPTED = -1;
@@ -86,7 +86,7 @@ export class Upcalls implements UpcallSink {
   // --- packets' path
 
   miss(keys: Int32Array, base: number, batch: PacketBatch, i: number): number {
-    if (this.#owner === undefined) return DROP_NO_HANDLER;
+    if (batch.offload[i] === 0) return this.missed(keys, base, batch.data[i]!, batch.length[i]!);
     return this.pass(keys, base, {
       data: batch.data[i]!,
       length: batch.length[i]!,
@@ -107,6 +107,18 @@ export class Upcalls implements UpcallSink {
     const packet = { data, length, packetType, cut, offload, csumStart, csumOffset, gsoSize, gsoHeader };
     const { pid, userdata, withActions } = program.userspace[index]!;
     return this.pass(keys, base, packet, pid, userdata, withActions ? program.actions : undefined);
+  }
+
+  /** Queues a packet in the memory that missed and has no offloads, as almost all. Returns as `miss` does. */
+  missed(keys: Int32Array, base: number, data: number, length: number): number {
+    if (this.#owner === undefined) return DROP_NO_HANDLER;
+    const handler = this.#handlerOf(keys, base);
+    const queue = this.#queueOf(keys[base + W_IN_PORT]! >>> 0, handler);
+    if (!this.#takes(queue, 1, length)) return DROP_UPCALL_FULL;
+    const packet = copyOf(this.#memory, data, length);
+    this.#push(queue, { type: 'miss', packet, key: this.#forms.key(keys, base), pid: queue.pid });
+    this.#list(queue, handler);
+    return ACCEPTED;
   }
 
   /**
@@ -314,24 +326,20 @@ export class Upcalls implements UpcallSink {
     userdata?: Uint8Array,
     actions?: Uint8Array,
   ): number {
-    const { pid } = queue;
-    // Almost all: one packet of a miss.
-    if (packet.offload === 0) {
-      if (!this.#takes(queue, 1, packet.length)) return DROP_UPCALL_FULL;
-      const { data, length, cut } = packet;
-      const bytes = this.#memory.bytes.slice(data, data + length - cut);
-      this.#push(queue, upcallOf(type, bytes, this.#forms.key(keys, base), pid, userdata, actions));
-    } else {
-      const [packets, bytes] = sizeOf(packet);
-      if (!this.#takes(queue, packets, bytes)) return DROP_UPCALL_FULL;
-      for (const one of packetsOf(this.#memory, packet)) {
-        this.#push(queue, upcallOf(type, one, this.#forms.key(keys, base), pid, userdata, actions));
-      }
+    const [packets, bytes] = sizeOf(packet);
+    if (!this.#takes(queue, packets, bytes)) return DROP_UPCALL_FULL;
+    for (const one of packetsOf(this.#memory, packet)) {
+      this.#push(queue, upcallOf(type, one, this.#forms.key(keys, base), queue.pid, userdata, actions));
     }
-    if (queue.listed) return ACCEPTED;
+    this.#list(queue, handler);
+    return ACCEPTED;
+  }
+
+  /** The handler shall know that the queue has something. */
+  #list(queue: UpcallQueue, handler: number): void {
+    if (queue.listed) return;
     queue.listed = true;
     this.#handlers[handler]!.turns.push(queue);
-    return ACCEPTED;
   }
 
   #takes(queue: UpcallQueue, packets: number, bytes: number): boolean {

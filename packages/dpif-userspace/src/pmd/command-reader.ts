@@ -1,7 +1,7 @@
 /** A poll-mode thread's end of its command ring: executes what the control thread wrote (layout.hot.ts). */
 
 import { type FramePool, KnownMask, PacketBatch, unpackRow } from '@etherloom/core/data';
-import { KEY_WORDS } from '@etherloom/odp-codec/data';
+import { KEY_WORDS, W_IN_PORT } from '@etherloom/odp-codec/data';
 import type { Pipeline } from '../pipeline.hot.js';
 import { Recent } from '../recent.js';
 import {
@@ -135,9 +135,12 @@ export class CommandReader implements Chores {
     batch.count = 0;
     batch.push(data, length);
     const { actions } = this.#replica;
-    const program = actions.acquire(this.#bytes(actionsAt, words[at + 2]!));
-    this.#pipeline.execute(batch, this.#key, packetType, actions.programs[program]!);
-    actions.release(program);
+    const id = actions.acquire(this.#bytes(actionsAt, words[at + 2]!));
+    const program = actions.programs[id]!;
+    if (program.outputsOnly !== undefined && packetType === 0)
+      this.#pipeline.send(batch, this.#key[W_IN_PORT]! >>> 0, program.outputsOnly);
+    else this.#pipeline.execute(batch, this.#key, packetType, program);
+    actions.release(id);
     return 0;
   }
 

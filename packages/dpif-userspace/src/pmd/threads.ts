@@ -13,7 +13,6 @@ import {
   PACKED_WORDS,
   packRow,
 } from '@etherloom/core';
-import { W_IN_PORT } from '@etherloom/odp-codec';
 import type { TapSource } from '../capture/source.js';
 import { ClientMetadata } from '../execute.js';
 import { AHEAD, type FlowTable } from '../flow-table.js';
@@ -172,7 +171,6 @@ export class ThreadPlane implements DataPlane, CrewHost {
 
   /** By the thread that polls the packet's input port, so that it stays in order with what comes from there. */
   execute(op: ExecuteOp): void {
-    const { key } = this.#metadata;
     const { actions } = this.#parts.flows;
     const id = actions.acquire(op.actions);
     try {
@@ -180,13 +178,13 @@ export class ThreadPlane implements DataPlane, CrewHost {
     } finally {
       actions.release(id);
     }
-    const preferred = this.#ports.find(key[W_IN_PORT]! >>> 0)?.sender ?? 0;
+    const preferred = this.#ports.find(this.#metadata.inPort)?.sender ?? 0;
     const thread = this.crew.slots[preferred]!.thread ?? this.crew.alive[0];
     if (thread === undefined) {
       throw new DpifError('EIO', 'no poll-mode thread runs that could send the packet; try again later');
     }
     const packed = this.#packed;
-    const length = packRow(key, 0, packed);
+    const length = packRow(this.#metadata.row, 0, packed);
     const sequence = thread.send(this.#parts.replicas.next());
     const { packetType } = this.#metadata;
     thread.commands.execute(sequence, packetType, packed, length, op.actions, op.packet);

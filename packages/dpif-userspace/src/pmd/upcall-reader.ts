@@ -10,12 +10,12 @@ import type { SharedRing } from './ring.hot.js';
 export type Refusal = (portNo: number, reason: number, miss: boolean) => void;
 
 export class UpcallReader {
-  readonly #upcalls: Pick<Upcalls, 'pass'>;
+  readonly #upcalls: Pick<Upcalls, 'pass' | 'missed'>;
   readonly #memory: { bytes: Uint8Array };
   readonly #key = new Int32Array(KEY_WORDS);
 
   /** `upcalls` finds packets in `memory.bytes`, which is set to the ring being read. */
-  constructor(upcalls: Pick<Upcalls, 'pass'>, memory: { bytes: Uint8Array }) {
+  constructor(upcalls: Pick<Upcalls, 'pass' | 'missed'>, memory: { bytes: Uint8Array }) {
     this.#upcalls = upcalls;
     this.#memory = memory;
   }
@@ -43,6 +43,7 @@ export class UpcallReader {
     const key = this.#key;
     unpackRow(words, at + UPCALL_HEAD, key, 0);
     const data = (at + UPCALL_HEAD + words[at + 3]!) * 4;
+    if (miss && words[at + 8] === 0) return this.#upcalls.missed(key, 0, data, length);
     const packet = {
       data,
       length,

@@ -17,8 +17,11 @@ import { ringBytes, SharedRing } from '../../src/pmd/ring.hot.js';
 import { UpcallReader } from '../../src/pmd/upcall-reader.js';
 import { UpcallWriter } from '../../src/pmd/upcall-writer.hot.js';
 import type { OffloadedPacket } from '../../src/upcall-packets.js';
+import type { Upcalls } from '../../src/upcalls.js';
 
 const ACCEPTED = -1;
+/** Without offloads the rest means nothing. */
+const PLAIN = { offload: 0, csumStart: 0, csumOffset: 0, gsoSize: 0, gsoHeader: 0 };
 
 interface Seen {
   readonly key: Int32Array;
@@ -47,23 +50,21 @@ function make(words: number): void {
   writer = new UpcallWriter(ring, control, arena);
   seen = [];
   const packets = { bytes: new Uint8Array() };
-  reader = new UpcallReader(
-    {
-      pass: (keys, _base, { data, ...packet }, pid, userdata, actions) => {
-        const bytes = packets.bytes.slice(data, data + packet.length);
-        seen.push({
-          key: keys.slice(),
-          bytes,
-          packet,
-          pid,
-          userdata: userdata?.slice(),
-          actions: actions?.slice(),
-        });
-        return ACCEPTED;
-      },
-    },
-    packets,
-  );
+  const pass: Upcalls['pass'] = (keys, _base, { data, ...packet }, pid, userdata, actions) => {
+    const bytes = packets.bytes.slice(data, data + packet.length);
+    seen.push({
+      key: keys.slice(),
+      bytes,
+      packet,
+      pid,
+      userdata: userdata?.slice(),
+      actions: actions?.slice(),
+    });
+    return ACCEPTED;
+  };
+  const missed: Upcalls['missed'] = (keys, base, data, length) =>
+    pass(keys, base, { data, length, packetType: keys[base + W_PACKET_TYPE]!, cut: 0, ...PLAIN });
+  reader = new UpcallReader({ pass, missed }, packets);
 }
 
 const keyOf = (port: number): Int32Array => {
@@ -147,7 +148,12 @@ describe('upcall ring', () => {
               : {
                   key,
                   bytes: packet,
-                  packet: { ...metadata, length, packetType: key[W_PACKET_TYPE], cut: 0 },
+                  packet: {
+                    ...(metadata.offload === 0 ? PLAIN : metadata),
+                    length,
+                    packetType: key[W_PACKET_TYPE],
+                    cut: 0,
+                  },
                   pid: undefined,
                   userdata: undefined,
                   actions: undefined,
@@ -190,7 +196,8 @@ describe('upcall ring', () => {
 
   it('says which port and why when the queues behind it refuse', () => {
     const refusals: [number, number, boolean][] = [];
-    const refusing = new UpcallReader({ pass: () => DROP_UPCALL_FULL }, { bytes: new Uint8Array() });
+    const refuse = (): number => DROP_UPCALL_FULL;
+    const refusing = new UpcallReader({ pass: refuse, missed: refuse }, { bytes: new Uint8Array() });
     miss(5);
     writer.action(keyOf(6), 0, stateOf(60), program(1, undefined, false), 0);
     ring.publish();
