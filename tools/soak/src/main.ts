@@ -43,21 +43,11 @@ function readArguments(): { minutes: number; seed: number; first: number } | und
   return { minutes, seed, first };
 }
 
-function describe({
-  generations,
-  epochs,
-  operations,
-  packets,
-  time,
-  upcalls,
-  crashes,
-  looks,
-}: Summary): string {
-  const last = looks.at(-1);
+function describe({ generations, epochs, operations, packets, time, upcalls, crashes }: Summary): string {
   return (
     `${generations} generations, ${epochs} epochs, ${operations} operations, ` +
     `${(packets / 1e6).toFixed(1)} million packets (${((packets * 1e3) / time).toFixed(2)} Mpps), ` +
-    `${upcalls} upcalls, ${crashes} crashes${last === undefined ? '' : `; at rest ${describeLook(last)}`}`
+    `${upcalls} upcalls, ${crashes} crashes`
   );
 }
 
@@ -79,6 +69,7 @@ async function main(): Promise<number> {
     seed,
     first,
     more: () => performance.now() < end,
+    rested: (generation, look) => console.log(`soak: after generation ${generation}: ${describeLook(look)}`),
     progress: (state) => {
       if (performance.now() - told < PROGRESS_MS) return;
       told = performance.now();

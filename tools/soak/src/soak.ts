@@ -22,6 +22,8 @@ export interface SoakOptions {
   more(generations: number): boolean;
   /** Told of progress now and then. */
   progress(summary: Summary): void;
+  /** Told what is left at rest, after each generation. */
+  rested(generation: number, look: Look): void;
 }
 
 export interface Summary {
@@ -65,7 +67,9 @@ export async function soak(options: SoakOptions): Promise<Summary> {
         );
       }
       summary.generations++;
-      summary.looks.push(await look());
+      const rest = await look();
+      summary.looks.push(rest);
+      options.rested(generation, rest);
       options.progress(summary);
     } while (options.more(summary.generations));
   } finally {

@@ -49,14 +49,31 @@ it('a packet that nobody accounts for ends it', async () => {
 }, 60_000);
 
 it('what grows is a leak, what goes up and down is none', () => {
-  const look = (more: Partial<Look>): Look => ({ fds: 20, threads: 11, heap: 10e6, rss: 200e6, ...more });
-  const calm = Array.from({ length: 10 }, (_, i) => look({ rss: 200e6 + (i % 3) * 40e6 }));
+  const MIB = 2 ** 20;
+  const look = (more: Partial<Look>): Look => ({
+    ...{ fds: 20, threads: 11, heap: 10 * MIB, arrays: 36 * MIB, rss: 200 * MIB },
+    ...more,
+  });
+  // Grows until it is warm, and is uneven.
+  const calm = Array.from({ length: 18 }, (_, i) =>
+    look({ rss: (Math.min(200 + 10 * i, 240) + (i % 3) * 40) * MIB, heap: (10 + (i % 2)) * MIB }),
+  );
   expect(leaks([])).toEqual([]);
   expect(leaks(calm)).toEqual([]);
   expect(leaks([...calm, look({ fds: 21 })])).toEqual(['fds grew from 20 to 21']);
   expect(leaks([...calm, look({ threads: 12 })])).toEqual(['threads grew from 11 to 12']);
-  expect(leaks([...calm, look({ heap: 30e6 })])).toEqual(['objects grew by 19.1 MiB']);
-  expect(leaks(calm.map((one, i) => ({ ...one, rss: 200e6 + i * 20e6 })))).toEqual([
-    'resident memory grew from 267 to 343 MiB',
+  // One odd look is no slope.
+  expect(leaks([...calm, look({ heap: 30 * MIB, arrays: 90 * MIB, rss: 900 * MIB })])).toEqual([]);
+  const growing = (more: (i: number) => Partial<Look>): string[] =>
+    leaks(calm.map((one, i) => ({ ...one, ...more(i) })));
+  expect(growing((i) => ({ rss: (200 + 2 * i) * MIB }))).toEqual([
+    'resident memory grew by 2.0 MiB a generation, from 212.0 MiB to 234.0 MiB in 11 generations; 1.0 MiB are let pass',
   ]);
+  expect(growing((i) => ({ heap: (10 + i / 2 + (i % 2)) * MIB }))).toEqual([
+    expect.stringMatching(/^objects grew by 0\.5 MiB a generation/),
+  ]);
+  expect(growing((i) => ({ arrays: (36 + i / 4) * MIB }))).toEqual([
+    expect.stringMatching(/^array buffers and shared memory grew by 0\.3 MiB a generation/),
+  ]);
+  expect(growing((i) => ({ heap: (10 + i / 8) * MIB, rss: (200 + i / 2) * MIB }))).toEqual([]);
 });

@@ -64,6 +64,15 @@ export interface PmdThreadOptions {
 const running = new Set<PmdThread>();
 let exitHooked = false;
 
+/** Not where threads are made: the closure would hold on to the first one, and its 35 MiB of shared memory, for ever. */
+function hookExit(): void {
+  if (exitHooked) return;
+  exitHooked = true;
+  process.on('exit', () => {
+    for (const thread of running) thread.askToStop();
+  });
+}
+
 export class PmdThread {
   readonly commands: CommandWriter;
   readonly upcalls: SharedRing;
@@ -163,12 +172,7 @@ export class PmdThread {
       options.bell(this);
     });
     running.add(this);
-    if (!exitHooked) {
-      exitHooked = true;
-      process.on('exit', () => {
-        for (const thread of running) thread.#askToStop();
-      });
-    }
+    hookExit();
   }
 
   /** Number of the last command that the thread is done with. */
@@ -256,12 +260,19 @@ export class PmdThread {
   /** Ends the thread. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#askToStop();
+    this.askToStop();
     this.#hold();
     const timer = setTimeout(() => void this.#worker.terminate(), STOP_MS);
     await this.#exited;
     clearTimeout(timer);
     this.#unhold();
+  }
+
+  /** Tells the thread to end, and waits for nothing. */
+  askToStop(): void {
+    if (!this.alive) return;
+    Atomics.store(this.#words, WORD_STOP, 1);
+    this.#native.ring(this.slot.doorbell);
   }
 
   /** Ends the thread at once, whatever it does: what a crash would be. */
@@ -273,12 +284,6 @@ export class PmdThread {
   }
 
   // --- inside
-
-  #askToStop(): void {
-    if (!this.alive) return;
-    Atomics.store(this.#words, WORD_STOP, 1);
-    this.#native.ring(this.slot.doorbell);
-  }
 
   #answer(id: number): Promise<void> {
     return this.#held(

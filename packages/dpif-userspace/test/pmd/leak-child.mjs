@@ -47,6 +47,7 @@ async function usage() {
     fds: readdirSync('/proc/self/fd').length,
     threads: readdirSync('/proc/self/task').length,
     bytes: heapUsed + arrayBuffers,
+    arrays: arrayBuffers,
   };
 }
 
@@ -62,10 +63,11 @@ async function datapaths(count) {
 const [what, count] = isMainThread ? process.argv.slice(2) : [workerData];
 switch (what) {
   case 'datapaths': {
+    const never = await usage();
     await datapaths(3);
     const before = await usage();
     await datapaths(Number(count));
-    console.log(JSON.stringify({ before, after: await usage() }));
+    console.log(JSON.stringify({ never, before, after: await usage() }));
     break;
   }
   case 'drained':

@@ -14,13 +14,15 @@ describe('poll-mode threads', () => {
       const printed = await run(process.execPath, ['--expose-gc', CHILD, 'datapaths', '20'], {
         timeout: LIMIT,
       });
-      const { before, after } = JSON.parse(printed);
+      const { never, before, after } = JSON.parse(printed);
       expect({ fds: after.fds, threads: after.threads }).toEqual({
         fds: before.fds,
         threads: before.threads,
       });
       // One datapath's rings and statistics alone are 70 MB of address space.
       expect(after.bytes - before.bytes).toBeLessThan(2 ** 20);
+      // Not even the first one's stay.
+      expect(after.arrays - never.arrays).toBeLessThan(2 ** 20);
     },
     LIMIT,
   );
