@@ -84,11 +84,13 @@ async function main(): Promise<number> {
   const chosen =
     positionals.length === 0 ? SCENARIOS : SCENARIOS.filter(({ name }) => positionals.includes(name));
   const options = { quick: values.quick === true, peers: values.peers === true };
+  const began = performance.now();
   const { rows, failed } = await runAll(chosen, options, (report) => {
     // After each scenario: a sitting that is broken off has given what it gave.
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
   });
   if (rows.length > 0) console.log(table(rows));
+  console.error(`bench: took ${((performance.now() - began) / 1000).toFixed(0)} s in all`);
   for (const { scenario, reason } of failed) console.log(`${scenario}: no figures: ${reason}`);
   return failed.length === 0 ? 0 : 1;
 }

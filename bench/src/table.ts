@@ -8,8 +8,10 @@ export const figure = (value: number): string =>
   Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
 export function table(rows: readonly Row[]): string {
-  const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers ?? {})))];
-  const ratios = peers.map((peer) => `ratio ${peer}`);
+  const measured = [...new Set(rows.flatMap((row) => Object.keys(row.peers ?? {})))];
+  // The columns are there without --peers too: whoever reads the table sees what it could tell.
+  const peers = measured.length > 0 ? measured : ['peers'];
+  const ratios = measured.length > 0 ? peers.map((peer) => `ratio ${peer}`) : ['ratio'];
   const result = new Table({
     head: ['scenario', 'point', 'metric', 'ours', 'spread', ...peers, ...ratios],
     style: { head: [], border: [] },
@@ -29,4 +31,4 @@ export function table(rows: readonly Row[]): string {
 }
 
 const cell = (value: number | undefined, unit: string): string =>
-  value === undefined ? '' : `${figure(value)} ${unit}`;
+  value === undefined ? '-' : `${figure(value)} ${unit}`;

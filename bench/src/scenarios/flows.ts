@@ -64,15 +64,21 @@ const PARTS: readonly Part[] = [
   { point: '1M flows, 1 mask, 1 thread', quick: false, args: ['change', 1_000_000, 1, 1], metrics: CHANGES },
   { point: '100k flows', quick: true, args: ['dump', 100_000], metrics: DUMPS },
   { point: '1M flows', quick: false, args: ['dump', 1_000_000], metrics: DUMPS },
-  { point: 'learning switch, inline', quick: true, args: ['learning', 0], metrics: MISSES },
-  { point: 'learning switch, 1 thread', quick: false, args: ['learning', 1], metrics: MISSES },
+  { point: 'learning switch, 65k flows, inline', quick: true, args: ['learning', 0, 256], metrics: MISSES },
+  { point: 'learning switch, 262k flows, inline', quick: false, args: ['learning', 0, 512], metrics: MISSES },
+  {
+    point: 'learning switch, 262k flows, 1 thread',
+    quick: false,
+    args: ['learning', 1, 512],
+    metrics: MISSES,
+  },
 ];
 
 async function run({ quick }: Options): Promise<Row[]> {
   const rows: Row[] = [];
   for (const { point, args, metrics } of PARTS.filter((part) => !quick || part.quick)) {
     const rounds: Figures[] = [];
-    for (let round = 0; round < (quick ? 1 : 3); round++) rounds.push(await measure(...args));
+    for (let round = 0; round < (quick ? 2 : 3); round++) rounds.push(await measure(...args));
     for (const { figure, metric, unit } of metrics) {
       const figures = rounds.map((round) => round[figure]!);
       rows.push({ scenario: 'flows', point, metric, unit, ours: median(figures), spread: spread(figures) });
