@@ -119,6 +119,23 @@ describe('dummy device', () => {
     await device.close();
   });
 
+  test('the transmit half of a thread that died is let go: what it sent shows, and counts', async () => {
+    const device = await open('d');
+    const { pool, drops } = resources();
+    const descriptors = [device.transmitDescriptor(), device.transmitDescriptor()];
+    for (const [i, descriptor] of descriptors.entries()) {
+      // As another thread gets it.
+      const queue = provider.openQueue(structuredClone(descriptor), { pool, drops });
+      expect(queue.txBurst(load(new PacketBatch(), pool, frameOf(60, i)))).toBe(1);
+    }
+    device.reclaimTransmitter(descriptors[0]!);
+    device.reclaimTransmitter(descriptors[0]!);
+    expect(await device.getStats()).toMatchObject({ txPackets: 2, txBytes: 120 });
+    expect(device.takeTransmitted()).toEqual([frameOf(60, 0), frameOf(60, 1)]);
+    await device.close();
+    expect(await device.getStats()).toMatchObject({ txPackets: 2, txBytes: 120 });
+  });
+
   test('a burst larger than the ring is shown whole', async () => {
     const device = await open('d', { mtu: '65521' });
     const { pool, drops } = resources(8, 40);

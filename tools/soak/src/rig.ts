@@ -209,17 +209,22 @@ export class Rig {
   async whole(): Promise<void> {
     this.devices.calm();
     const end = performance.now() + REST_MS;
-    const count = (type: PmdEvent['type']): number =>
-      this.events.filter((event) => event.type === type).length;
-    while (count('crashed') > count('restarted')) {
+    while (this.#isDown()) {
       if (performance.now() > end) {
-        const last = this.events.slice(-3).map(({ message }) => message);
+        const last = this.events.slice(-5).map(({ message }) => message);
         throw new Error(
           `a poll-mode thread that crashed was not replaced; the last events: ${last.join('; ')}`,
         );
       }
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
+  }
+
+  /** Whether a thread is not replaced yet. One that crashes before it has all ports back is replaced once for both times. */
+  #isDown(): boolean {
+    const last = new Map<number, PmdEvent['type']>();
+    for (const { type, thread } of this.events) if (type !== 'failed') last.set(thread, type);
+    return [...last.values()].includes('crashed');
   }
 
   async count(): Promise<Counts> {

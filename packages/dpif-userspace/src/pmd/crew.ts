@@ -1,12 +1,6 @@
 /** The poll-mode threads of a datapath: starts them, ends them, and puts another one in the place of one that died. */
 
-import {
-  type ArenaOptions,
-  type ClassifierOptions,
-  type DpifError,
-  pause,
-  toDpifError,
-} from '@etherloom/core';
+import { type ArenaOptions, type ClassifierOptions, DpifError, pause, toDpifError } from '@etherloom/core';
 import { systemError } from '../native.js';
 import { pmdBinding } from './binding.js';
 import { CONTROL_WORDS } from './layout.hot.js';
@@ -131,6 +125,8 @@ export class Crew {
       bell: (rung) => this.#host.bell(rung),
       died: (dead, error) => this.#died(slot, dead, error),
     });
+    // It is nobody's before it stands here: its end would go unseen.
+    if (!thread.alive) throw new DpifError('EIO', 'it ended as soon as it had begun');
     slot.thread = thread;
     this.#count();
     slot.startedAt = performance.now();
