@@ -8,8 +8,9 @@ import { root } from './bootstrap.mjs';
 const DIRECTION = {
   'packages/odp-codec': [],
   'packages/core': ['odp-codec'],
-  'packages/netdev-tap': ['core'],
-  'packages/netdev-afxdp': ['core'],
+  'packages/netdev-linux': ['core'],
+  'packages/netdev-tap': ['core', 'netdev-linux'],
+  'packages/netdev-afxdp': ['core', 'netdev-linux'],
   'packages/netdev-dummy': ['core'],
   'packages/dpif-userspace': ['core', 'odp-codec'],
   'packages/compliance': ['core', 'odp-codec'],

@@ -4,9 +4,9 @@
  * that they may: of a veth's peer, or of a network card's own reception. So those features are off while the port is there.
  */
 
-import { type ControlBinding, isSystemError } from './binding.js';
+import { isSystemError, type Link, readLink } from '@etherloom/netdev-linux';
+import type { ControlBinding } from './binding.js';
 import { featuresOn, setFeatures } from './ethtool.js';
-import { type Link, readLink } from './link.js';
 import { atPeer, inNamespace, type Place } from './peer.js';
 
 const PEER_TAGS = ['tx-vlan-hw-insert', 'tx-vlan-stag-hw-insert'];

@@ -1,15 +1,12 @@
-/** The native bindings (native/*.c): what they offer, and how they are loaded. The only file that trusts their shape. */
+/** The native bindings (native/*.c): what they offer. */
 
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { DpifError } from '@etherloom/core/data';
+import type { Rtnetlink } from '@etherloom/netdev-linux';
+import { loadBinding } from '@etherloom/netdev-linux/data';
 
 /** native/control.c. Failing system calls throw a {@link SystemError}. */
-export interface ControlBinding {
+export interface ControlBinding extends Rtnetlink {
   /** A control socket in the namespace file `netns`, or in this thread's namespace. */
   openControl(netns: string | undefined): number;
-  /** One rtnetlink request; returns the length of the reply. */
-  rtnetlink(control: number, request: Uint8Array, reply: Uint8Array): number;
   /** One ethtool request, overwritten by its answer. */
   ethtool(control: number, device: string, command: Uint8Array): void;
   /** Makes a device promiscuous while the returned descriptor is open. */
@@ -78,12 +75,6 @@ export interface PacketBinding {
   ): number;
 }
 
-/** A system call that failed in the binding: its number, and which step it was. */
-export interface SystemError {
-  readonly errno: number;
-  readonly syscall: string;
-}
-
 /** Loaded at first use, so that importing the driver needs no binary. ENOSYS when it cannot be loaded. */
 export function controlBinding(): ControlBinding {
   return load('control', ['openControl', 'rtnetlink', 'ethtool', 'joinAll', 'attachXdp']);
@@ -99,40 +90,6 @@ export function packetBinding(): PacketBinding {
   return load('packet', ['openPacket', 'rxBurst', 'rxDiscard', 'statistics', 'txBurst']);
 }
 
-/** Node keeps what is loaded, so asking again is cheap. */
 function load<Binding>(name: string, functions: readonly (keyof Binding & string)[]): Binding {
-  const path = fileURLToPath(new URL(`../native/${name}.node`, import.meta.url));
-  let module: unknown;
-  try {
-    module = createRequire(import.meta.url)(path);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new DpifError(
-      'ENOSYS',
-      `the native part of @etherloom/netdev-afxdp cannot be loaded (${reason}): build it with the package's script "native"`,
-      { cause: error },
-    );
-  }
-  if (offers<Binding>(module, functions)) return module;
-  throw new DpifError(
-    'ENOSYS',
-    `${path} is of another version: build it anew with the package's script "native"`,
-  );
-}
-
-/** Names are checked here; the signatures are those of native/*.c, which is compiled from the same package. */
-function offers<Binding>(module: unknown, names: readonly (keyof Binding & string)[]): module is Binding {
-  if (typeof module !== 'object' || module === null) return false;
-  const members = new Map(Object.entries(module));
-  return names.every((name) => typeof members.get(name) === 'function');
-}
-
-export function isSystemError(error: unknown): error is Error & SystemError {
-  return (
-    error instanceof Error &&
-    'errno' in error &&
-    typeof error.errno === 'number' &&
-    'syscall' in error &&
-    typeof error.syscall === 'string'
-  );
+  return loadBinding(import.meta.url, '@etherloom/netdev-afxdp', name, functions);
 }

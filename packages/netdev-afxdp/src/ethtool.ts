@@ -1,7 +1,8 @@
 /** What ethtool knows of a device (linux/ethtool.h): queues, speed, offloads. */
 
 import type { NetdevFeatures } from '@etherloom/core';
-import { type ControlBinding, isSystemError } from './binding.js';
+import { isSystemError } from '@etherloom/netdev-linux';
+import type { ControlBinding } from './binding.js';
 
 const GSTRINGS = 0x1b;
 const GFEATURES = 0x3a;

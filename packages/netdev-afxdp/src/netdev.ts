@@ -16,21 +16,25 @@ import {
   QUEUE_TX_PACKETS,
   type QueueDescriptor,
 } from '@etherloom/core';
-import { type ControlBinding, isSystemError } from './binding.js';
-import { type DeviceOptions, namespacePath, parseEtheraddr } from './config.js';
-import { linkSpeed } from './ethtool.js';
 import {
   changeLink,
   IFF_LOOPBACK,
   IFF_LOWER_UP,
   IFF_PROMISC,
   IFF_UP,
+  isSystemError,
   kernelError,
   type Link,
   type LinkChange,
   type LinkCounters,
+  namespaceError,
+  namespacePath,
+  parseEtheraddr,
   readLink,
-} from './link.js';
+} from '@etherloom/netdev-linux';
+import type { ControlBinding } from './binding.js';
+import type { DeviceOptions } from './config.js';
+import { linkSpeed } from './ethtool.js';
 import { STATE_CLOSED, STATE_DOWN, STATE_MTU, stateWords } from './state.hot.js';
 
 /** A control socket in the namespace of the options. Errors say what to do. */
@@ -38,25 +42,8 @@ export function openControl(native: ControlBinding, netns: string | undefined): 
   try {
     return native.openControl(netns === undefined ? undefined : namespacePath(netns));
   } catch (error) {
-    if (!isSystemError(error)) throw error;
-    const { errno, syscall } = error;
-    if (syscall === 'open netns' && errno === 2) {
-      throw new DpifError('ENOENT', `there is no network namespace "${netns}": "ip netns add" makes one`, {
-        cause: error,
-      });
-    }
-    if (syscall === 'setns' && errno === 22) {
-      throw new DpifError('EINVAL', `netns="${netns}" is a file, but not a network namespace`, {
-        cause: error,
-      });
-    }
-    if (syscall === 'setns' && errno === 1) {
-      throw new DpifError(
-        'EPERM',
-        `entering network namespace "${netns}" takes root or the capability CAP_SYS_ADMIN`,
-        { cause: error },
-      );
-    }
+    const refused = namespaceError(error, netns);
+    if (refused !== undefined) throw refused;
     throw kernelError(
       error,
       netns === undefined ? 'cannot talk to rtnetlink' : `cannot use network namespace "${netns}"`,

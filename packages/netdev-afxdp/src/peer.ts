@@ -1,9 +1,17 @@
 /** The other end of a veth pair, in whichever namespace it is. */
 
 import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
-import { type ControlBinding, isSystemError } from './binding.js';
-import { type Link, readLink } from './link.js';
-import { attributes, exchange, messageType, NLMSG_HDRLEN, Request } from './rtnetlink.js';
+import {
+  attributes,
+  exchange,
+  isSystemError,
+  type Link,
+  messageType,
+  NLMSG_HDRLEN,
+  Request,
+  readLink,
+} from '@etherloom/netdev-linux';
+import type { ControlBinding } from './binding.js';
 
 const RTM_NEWNSID = 88;
 const RTM_GETNSID = 90;

@@ -1,9 +1,8 @@
-/** Names and options of TAP devices: what users may write, checked before the kernel sees any of it. */
+/** Options of TAP devices: what users may write, checked before the kernel sees any of it. */
 
 import { DpifError, type NetdevConfig } from '@etherloom/core';
+import { namespacePath, parseEtheraddr } from '@etherloom/netdev-linux';
 
-/** IFNAMSIZ of linux/if.h less the terminating zero. */
-const MAX_NAME_BYTES = 15;
 /** MAX_TAP_QUEUES of the tun driver. */
 const MAX_QUEUES = 256;
 
@@ -20,22 +19,6 @@ export interface TapOptions {
   readonly persistent: boolean | undefined;
   readonly queues: number;
   readonly up: boolean;
-}
-
-/** Rejects what the kernel would refuse as a device name, or would take for a pattern ('%'). ENAMETOOLONG, EINVAL. */
-export function checkName(name: string): void {
-  if (Buffer.byteLength(name) > MAX_NAME_BYTES) {
-    throw new DpifError(
-      'ENAMETOOLONG',
-      `device name "${name}" has ${Buffer.byteLength(name)} bytes: Linux allows ${MAX_NAME_BYTES}, choose a shorter one`,
-    );
-  }
-  if (name === '' || name === '.' || name === '..' || /[\s/:%\0]/.test(name)) {
-    throw new DpifError(
-      'EINVAL',
-      `"${name}" cannot name a device: give 1 to ${MAX_NAME_BYTES} bytes without space, "/", ":" or "%", not "." or ".."`,
-    );
-  }
 }
 
 /** Parses the options of device `name`. EINVAL names the first bad one. */
@@ -60,32 +43,6 @@ export function parseOptions(name: string, config: NetdevConfig): TapOptions {
     queues: queues === undefined ? 1 : wholeNumber('queues', queues, 1, MAX_QUEUES),
     up: truth('up', config.up) ?? true,
   };
-}
-
-/** The file of network namespace `netns`. EINVAL. */
-export function namespacePath(netns: string): string {
-  if (netns.startsWith('/') && !netns.includes('\0')) return netns;
-  if (netns === '' || netns === '.' || netns === '..' || /[/\0]/.test(netns)) {
-    throw new DpifError(
-      'EINVAL',
-      `netns="${netns}": give the name of a namespace ("ip netns list") or an absolute path`,
-    );
-  }
-  return `/run/netns/${netns}`;
-}
-
-/** Checks a device's own Ethernet address and brings it to lower case. EINVAL. */
-export function parseEtheraddr(text: string): string {
-  const address = text.toLowerCase();
-  const octets = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(address) ? address.split(':') : [];
-  const first = Number.parseInt(octets[0] ?? '1', 16);
-  if ((first & 1) === 1 || octets.every((octet) => octet === '00')) {
-    throw new DpifError(
-      'EINVAL',
-      `"${text}" is no Ethernet address for a device: give aa:bb:cc:dd:ee:ff, not all zero, with the first octet even`,
-    );
-  }
-  return address;
 }
 
 function wholeNumber(option: string, text: string, low: number, high: number): number {

@@ -19,19 +19,24 @@ import {
   QUEUE_TX_BYTES,
   QUEUE_TX_PACKETS,
 } from '@etherloom/core';
-import { isSystemError, type TapControl, tapControl } from './binding.js';
-import { checkName, namespacePath, parseEtheraddr, parseOptions, type TapOptions } from './config.js';
 import {
   changeLink,
+  checkName,
   IFF_LOOPBACK,
   IFF_LOWER_UP,
   IFF_PROMISC,
   IFF_UP,
+  isSystemError,
   kernelError,
   type Link,
   type LinkChange,
+  namespaceError,
+  namespacePath,
+  parseEtheraddr,
   readLink,
-} from './link.js';
+} from '@etherloom/netdev-linux';
+import { type TapControl, tapControl } from './binding.js';
+import { parseOptions, type TapOptions } from './config.js';
 import { enableOffloads, NO_OFFLOADS } from './offload.js';
 import { STATE_CLOSED, STATE_MTU, STATE_WORDS, type TapQueueDescriptor } from './queue.hot.js';
 
@@ -84,15 +89,6 @@ function attach(native: TapControl, name: string, netns: string | undefined, opt
           'EBUSY',
           `TAP device "${name}" is in use: close it where it is open, or choose another name`,
         );
-      case 'open netns: ENOENT':
-        throw refuse('ENOENT', `there is no network namespace "${options.netns}": "ip netns add" makes one`);
-      case 'setns: EINVAL':
-        throw refuse('EINVAL', `netns="${options.netns}" is a file, but not a network namespace`);
-      case 'setns: EPERM':
-        throw refuse(
-          'EPERM',
-          `entering network namespace "${options.netns}" takes root or the capability CAP_SYS_ADMIN`,
-        );
       case 'open /dev/net/tun: ENOENT':
       case 'open /dev/net/tun: ENODEV':
       case 'open /dev/net/tun: ENXIO':
@@ -101,7 +97,7 @@ function attach(native: TapControl, name: string, netns: string | undefined, opt
           `this system has no /dev/net/tun: run "modprobe tun", or give that device to the container`,
         );
       default:
-        throw kernelError(error, `cannot open TAP device "${name}"`);
+        throw namespaceError(error, options.netns) ?? kernelError(error, `cannot open TAP device "${name}"`);
     }
   }
 }
@@ -199,7 +195,8 @@ class TapNetdev implements Netdev {
 
   /** The kernel counts from its side: what it sends is what we receive. It has no further counters for a TAP. */
   async getStats(): Promise<NetdevStats> {
-    const link = this.#link();
+    const { counters: now } = this.#link();
+    const { counters: before } = this.#opened;
     const queues = this.#counters.map((counters) => new Float64Array(counters));
     const sum = (counter: number): number => queues.reduce((total, queue) => total + queue[counter]!, 0);
     return {
@@ -207,10 +204,10 @@ class TapNetdev implements Netdev {
       txPackets: sum(QUEUE_TX_PACKETS),
       rxBytes: sum(QUEUE_RX_BYTES),
       txBytes: sum(QUEUE_TX_BYTES),
-      rxErrors: link.txErrors - this.#opened.txErrors,
-      txErrors: link.rxErrors - this.#opened.rxErrors,
-      rxDropped: link.txDropped - this.#opened.txDropped,
-      txDropped: link.rxDropped - this.#opened.rxDropped,
+      rxErrors: now.txErrors - before.txErrors,
+      txErrors: now.rxErrors - before.rxErrors,
+      rxDropped: now.txDropped - before.txDropped,
+      txDropped: now.rxDropped - before.rxDropped,
     };
   }
 
@@ -294,18 +291,26 @@ class TapNetdev implements Netdev {
     return this.#closing;
   }
 
-  /** Reads the link, and tells the queues the MTU that it has by now, whoever set it. */
+  /** Reads the link, and tells the queues the MTU that it has by now, whoever set it. Renamed or moved, it is found. */
   #link(): Link {
     if (this.#closing !== undefined) {
       throw new DpifError('ENODEV', `TAP device "${this.name}" is closed: open it again`);
     }
-    const link = readLink(this.#native, this.#fd, this.name);
-    this.#state[STATE_MTU] = link.mtu;
-    return link;
+    try {
+      const link = readLink(this.#native, this.#fd, this.#native.tapInfo(this.#fd).name);
+      this.#state[STATE_MTU] = link.mtu;
+      return link;
+    } catch (error) {
+      throw kernelError(error, `cannot read the state of TAP device "${this.name}"`);
+    }
   }
 
   #change(link: Link, change: LinkChange, what: string): void {
-    changeLink(this.#native, this.#fd, link.ifindex, change, what);
+    try {
+      changeLink(this.#native, this.#fd, link.ifindex, change);
+    } catch (error) {
+      throw kernelError(error, what);
+    }
     if (change.mtu !== undefined) this.#state[STATE_MTU] = change.mtu;
   }
 

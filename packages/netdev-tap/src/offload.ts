@@ -9,8 +9,8 @@ import {
   OFFLOAD_GSO_TCP6,
   OFFLOAD_GSO_UDP,
 } from '@etherloom/core';
-import { isSystemError, type TapControl } from './binding.js';
-import { kernelError } from './link.js';
+import { isSystemError, kernelError } from '@etherloom/netdev-linux';
+import type { TapControl } from './binding.js';
 
 // Flags of TUNSETOFFLOAD (linux/if_tun.h). Not among them: UFO, which Linux accepts and, since 4.14, does not do.
 const TUN_F_CSUM = 0x01;

@@ -1,10 +1,10 @@
-/** What users may write: device names and options, refused before anything is opened. Needs no privileges. */
+/** Options that users may write, refused before anything is opened. Needs no privileges. */
 
 import { type ErrnoCode, isDpifError } from '@etherloom/core';
 import { openFds } from '@etherloom/testkit';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { checkName, parseOptions } from '../src/config.js';
+import { parseOptions } from '../src/config.js';
 import { provider } from './harness.js';
 
 function codeOf(action: () => unknown): ErrnoCode | 'fine' {
@@ -16,17 +16,6 @@ function codeOf(action: () => unknown): ErrnoCode | 'fine' {
     throw error;
   }
 }
-
-test('device names are those that the kernel takes as they are', () => {
-  expect(codeOf(() => checkName('tap0'))).toBe('fine');
-  expect(codeOf(() => checkName('a'.repeat(15)))).toBe('fine');
-  expect(codeOf(() => checkName('ä'.repeat(7)))).toBe('fine');
-  expect(codeOf(() => checkName('a'.repeat(16)))).toBe('ENAMETOOLONG');
-  expect(codeOf(() => checkName('ä'.repeat(8)))).toBe('ENAMETOOLONG');
-  for (const name of ['', '.', '..', 'a b', 'a\tb', 'a/b', 'a:b', 'tap%d', 'a\0b']) {
-    expect([name, codeOf(() => checkName(name))]).toEqual([name, 'EINVAL']);
-  }
-});
 
 test('options are parsed, and bad ones named', () => {
   expect(parseOptions('t', {})).toEqual({ offload: true, queues: 1, up: true });

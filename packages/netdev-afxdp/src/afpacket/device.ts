@@ -13,9 +13,9 @@ import {
   OFFLOAD_GSO,
   OFFLOAD_GSO_ECN,
 } from '@etherloom/core';
-import { controlBinding, isSystemError, packetBinding } from '../binding.js';
-import { checkName, type DeviceOptions, parsePacketOptions } from '../config.js';
-import { kernelError, type Link } from '../link.js';
+import { checkName, isSystemError, kernelError, type Link } from '@etherloom/netdev-linux';
+import { controlBinding, packetBinding } from '../binding.js';
+import { type DeviceOptions, parsePacketOptions } from '../config.js';
 import {
   findLink,
   KernelNetdev,

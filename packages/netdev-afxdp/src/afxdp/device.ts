@@ -15,18 +15,11 @@ import {
   OFFLOAD_GSO_TCP4,
   OFFLOAD_GSO_TCP6,
 } from '@etherloom/core';
+import { checkName, isSystemError, kernelError, type Link, type SystemError } from '@etherloom/netdev-linux';
 import { SenderFeatures } from '../beside.js';
-import {
-  type ControlBinding,
-  controlBinding,
-  isSystemError,
-  type SystemError,
-  type XskBinding,
-  xskBinding,
-} from '../binding.js';
-import { type AfxdpOptions, checkName, parseAfxdpOptions } from '../config.js';
+import { type ControlBinding, controlBinding, type XskBinding, xskBinding } from '../binding.js';
+import { type AfxdpOptions, parseAfxdpOptions } from '../config.js';
 import { receiveQueues } from '../ethtool.js';
-import { kernelError, type Link } from '../link.js';
 import { findLink, KernelNetdev, type OpenedDevice, openControl, type Refusal } from '../netdev.js';
 import { STATE_SOCKETS, STATE_ZEROCOPY } from '../state.hot.js';
 import {

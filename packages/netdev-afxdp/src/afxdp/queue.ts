@@ -10,7 +10,8 @@ import {
   type QueueResources,
   SMALL_FRAME_SIZE,
 } from '@etherloom/core/data';
-import { isSystemError, type SystemError, type XskBinding, type XskSocket, xskBinding } from '../binding.js';
+import { isSystemError, type SystemError } from '@etherloom/netdev-linux/data';
+import { type XskBinding, type XskSocket, xskBinding } from '../binding.js';
 import { STATE_ZEROCOPY } from '../state.hot.js';
 import {
   COMPLETION_SIZE,

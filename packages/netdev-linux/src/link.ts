@@ -1,7 +1,6 @@
 /** A device's link as rtnetlink knows it (linux/if_link.h): reading all of it, changing some of it. */
 
-import { DpifError, errnoCode, type NetdevStats } from '@etherloom/core';
-import { type ControlBinding, isSystemError } from './binding.js';
+import { DpifError, type NetdevStats } from '@etherloom/core';
 import {
   attributes,
   exchange,
@@ -9,6 +8,7 @@ import {
   NLMSG_HDRLEN,
   octets,
   Request,
+  type Rtnetlink,
   RtnetlinkError,
   text,
 } from './rtnetlink.js';
@@ -25,6 +25,7 @@ const RTM_SETLINK = 19;
 const NLM_F_ACK = 0x4;
 /** struct ifinfomsg. */
 const IFINFOMSG_LEN = 16;
+const EPROTO = 71;
 const ARPHRD_ETHER = 1;
 const ARPHRD_LOOPBACK = 772;
 
@@ -84,8 +85,8 @@ export interface LinkChange {
   readonly flagMask?: number;
 }
 
-/** Reads the link called `device` (name) or with that index. Throws what {@link kernelError} makes of failures. */
-export function readLink(native: ControlBinding, control: number, device: string | number): Link {
+/** Reads the link called `device` (name) or with that index. Failures are what `kernelError` makes sentences of. */
+export function readLink(native: Rtnetlink, control: number, device: string | number): Link {
   const request = new Request(RTM_GETLINK, 0, IFINFOMSG_LEN);
   if (typeof device === 'string') request.add(IFLA_IFNAME, Buffer.from(`${device}\0`));
   else request.view.setInt32(NLMSG_HDRLEN + 4, device, true);
@@ -93,12 +94,7 @@ export function readLink(native: ControlBinding, control: number, device: string
 }
 
 /** Changes the link in one request. */
-export function changeLink(
-  native: ControlBinding,
-  control: number,
-  ifindex: number,
-  change: LinkChange,
-): void {
+export function changeLink(native: Rtnetlink, control: number, ifindex: number, change: LinkChange): void {
   const request = new Request(RTM_SETLINK, NLM_F_ACK, IFINFOMSG_LEN);
   request.view.setInt32(NLMSG_HDRLEN + 4, ifindex, true);
   request.view.setUint32(NLMSG_HDRLEN + 8, change.flags ?? 0, true);
@@ -110,25 +106,11 @@ export function changeLink(
   exchange(native, control, request);
 }
 
-/** An error of the binding or of rtnetlink as sentence: `what` failed, why, and what to do where that is known. */
-export function kernelError(error: unknown, what: string): DpifError {
-  if (error instanceof DpifError) return error;
-  if (!isSystemError(error)) throw error;
-  const code = errnoCode(error.errno);
-  if (code === 'ENODEV') {
-    return new DpifError(
-      'ENODEV',
-      `${what}: the device is gone (deleted, or moved to another namespace), close the port and add it again`,
-      { cause: error },
-    );
-  }
-  const advice =
-    code === 'EPERM' || code === 'EACCES' ? '; it takes root or the capability CAP_NET_ADMIN' : '';
-  return new DpifError(code, `${what}: ${error.message}${advice}`, { cause: error });
-}
-
 function parseLink(view: DataView): Link {
   const found = attributes(view, NLMSG_HDRLEN + IFINFOMSG_LEN);
+  if (view.byteLength < NLMSG_HDRLEN + IFINFOMSG_LEN) {
+    throw new RtnetlinkError(EPROTO, `a link of ${view.byteLength} bytes`);
+  }
   const type = view.getUint16(NLMSG_HDRLEN + 2, true);
   const stats = found.get(IFLA_STATS64);
   const address = found.get(IFLA_ADDRESS);
@@ -137,11 +119,13 @@ function parseLink(view: DataView): Link {
   if (
     messageType(view) !== RTM_NEWLINK ||
     stats === undefined ||
+    stats.byteLength < STATS_BYTES ||
     mtu === undefined ||
+    mtu.byteLength < 4 ||
     name === undefined ||
     (address === undefined && type === ARPHRD_ETHER)
   ) {
-    throw new RtnetlinkError(71, 'a link without name, statistics, address or MTU');
+    throw new RtnetlinkError(EPROTO, 'a link without name, statistics, address or MTU');
   }
   if (type !== ARPHRD_ETHER && type !== ARPHRD_LOOPBACK) {
     throw new DpifError(
@@ -149,7 +133,9 @@ function parseLink(view: DataView): Link {
       `"${text(name)}" is not an Ethernet device (hardware type ${type}): only those can be ports`,
     );
   }
-  const u32 = (attribute: number): number => found.get(attribute)?.getUint32(0, true) ?? 0;
+  const number = (payload: DataView | undefined): number | undefined =>
+    payload === undefined || payload.byteLength < 4 ? undefined : payload.getInt32(0, true);
+  const u32 = (attribute: number): number => (number(found.get(attribute)) ?? 0) >>> 0;
   const nested = (attribute: number, inner: number): DataView | undefined => {
     const payload = found.get(attribute);
     return payload === undefined ? undefined : attributes(payload, 0).get(inner);
@@ -167,14 +153,16 @@ function parseLink(view: DataView): Link {
     address: address === undefined ? '' : colons(octets(address)),
     rxQueues: u32(IFLA_NUM_RX_QUEUES),
     carrierChanges: u32(IFLA_CARRIER_CHANGES),
-    peer: found.get(IFLA_LINK)?.getInt32(0, true),
-    peerNetnsid: found.get(IFLA_LINK_NETNSID)?.getInt32(0, true),
-    xdpProgram: nested(IFLA_XDP, IFLA_XDP_PROG_ID)?.getUint32(0, true) ?? 0,
+    peer: number(found.get(IFLA_LINK)),
+    peerNetnsid: number(found.get(IFLA_LINK_NETNSID)),
+    xdpProgram: (number(nested(IFLA_XDP, IFLA_XDP_PROG_ID)) ?? 0) >>> 0,
     counters: linkCounters(stats),
   };
 }
 
-/** struct rtnl_link_stats64; an older kernel's may be shorter, but not than this. */
+/** struct rtnl_link_stats64, of which an older kernel may have less, but not than these. */
+const STATS_BYTES = 21 * 8;
+
 function linkCounters(stats: DataView): LinkCounters {
   const counter = (index: number): number => Number(stats.getBigUint64(8 * index, true));
   return {

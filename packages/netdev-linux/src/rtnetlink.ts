@@ -4,8 +4,6 @@
  * Netlink is in host byte order: little-endian on every machine that Node's Linux builds run on but s390x.
  */
 
-import type { ControlBinding } from './binding.js';
-
 const NLMSG_ERROR = 2;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_CAPPED = 0x100;
@@ -15,6 +13,15 @@ const EPROTO = 71;
 /** struct nlmsghdr. */
 export const NLMSG_HDRLEN = 16;
 const REPLY_ROOM = 32_768;
+
+/** What a driver's binding has for this. */
+export interface Rtnetlink {
+  /**
+   * Sends `request` in the network namespace that the descriptor `control` stands for; puts the one reply into `reply`, and returns
+   * its length. Throws a `SystemError`.
+   */
+  rtnetlink(control: number, request: Uint8Array, reply: Uint8Array): number;
+}
 
 /** The kernel refused a request, or its answer makes no sense. Has the shape of the binding's `SystemError`. */
 export class RtnetlinkError extends Error {
@@ -59,7 +66,7 @@ export class Request {
 }
 
 /** Sends `request`; returns the reply that carries something, throws the error that one carries. */
-export function exchange(native: ControlBinding, control: number, request: Request): DataView {
+export function exchange(native: Rtnetlink, control: number, request: Request): DataView {
   const reply = new Uint8Array(REPLY_ROOM);
   const length = native.rtnetlink(control, request.bytes(), reply);
   const view = new DataView(reply.buffer, 0, length);
@@ -108,5 +115,5 @@ function errorText(view: DataView): string | undefined {
 }
 
 function align(length: number): number {
-  return (length + 3) & ~3;
+  return ((length + 3) & ~3) >>> 0;
 }

@@ -1,0 +1,3 @@
+/** What queues of drivers need, in whichever thread they are: nothing else of the package is loaded there. */
+
+export { isSystemError, loadBinding, type SystemError } from './binding.js';
