@@ -1,41 +1,25 @@
-/** The control half that all devices of the kernel have in common: link state, options, statistics. Control thread only. */
+/** The control half that AF_XDP and AF_PACKET devices have in common: finding one, options, statistics. Control thread only. */
 
 import { closeSync } from 'node:fs';
+import { DpifError, type NetdevCapabilities, type NetdevFeatures, type NetdevStats } from '@etherloom/core';
 import {
-  DpifError,
-  type Netdev,
-  type NetdevCapabilities,
-  type NetdevConfig,
-  type NetdevFeatures,
-  type NetdevFlags,
-  type NetdevStats,
-  QUEUE_COUNTERS,
-  QUEUE_RX_BYTES,
-  QUEUE_RX_PACKETS,
-  QUEUE_TX_BYTES,
-  QUEUE_TX_PACKETS,
-  type QueueDescriptor,
-} from '@etherloom/core';
-import {
-  changeLink,
+  type FlagChange,
   IFF_LOOPBACK,
-  IFF_LOWER_UP,
   IFF_PROMISC,
   IFF_UP,
   isSystemError,
   kernelError,
   type Link,
   type LinkChange,
-  type LinkCounters,
+  LinuxNetdev,
   namespaceError,
   namespacePath,
-  parseEtheraddr,
   readLink,
 } from '@etherloom/netdev-linux';
 import type { ControlBinding } from './binding.js';
 import type { DeviceOptions } from './config.js';
 import { linkSpeed } from './ethtool.js';
-import { STATE_CLOSED, STATE_DOWN, STATE_MTU, stateWords } from './state.hot.js';
+import { STATE_DOWN, stateWords } from './state.hot.js';
 
 /** A control socket in the namespace of the options. Errors say what to do. */
 export function openControl(native: ControlBinding, netns: string | undefined): number {
@@ -89,25 +73,11 @@ export interface OpenedDevice<Options extends DeviceOptions> {
   readonly options: Options;
 }
 
-export abstract class KernelNetdev implements Netdev {
-  readonly name: string;
-  readonly type: string;
-  abstract readonly capabilities: NetdevCapabilities;
-  protected readonly native: ControlBinding;
-  /** Control socket in the device's namespace; closed with the device. */
-  protected readonly control: number;
+export abstract class KernelNetdev extends LinuxNetdev<ControlBinding> {
   protected readonly ifindex: number;
   protected readonly netns: string | undefined;
-  protected readonly sharedState: SharedArrayBuffer;
-  /** One per queue, then one per transmit half: QUEUE_COUNTERS doubles. */
-  protected readonly counters: SharedArrayBuffer[];
-  readonly #state: Int32Array;
-  /** What the device had counted when it was opened. */
-  readonly #before: LinkCounters;
-  readonly #carrierChangesBefore: number;
   /** Socket that keeps the device promiscuous; -1 for none. */
   #promiscuous = -1;
-  #closed = false;
 
   /** Brings the device up or down as the options say. Takes over `control`, unless it throws. */
   protected constructor(opened: OpenedDevice<DeviceOptions>, queues: number) {
@@ -115,80 +85,30 @@ export abstract class KernelNetdev implements Netdev {
     if (link.flags & IFF_LOOPBACK) {
       throw new DpifError('EINVAL', `"${name}" is the loopback device and cannot be a port: give another`);
     }
-    this.native = opened.native;
-    this.name = name;
-    this.type = opened.type;
-    this.control = opened.control;
+    super({ ...opened, title: `device "${name}"`, queues, stateWords: stateWords(queues) });
     this.ifindex = link.ifindex;
     this.netns = opened.options.netns;
-    this.sharedState = new SharedArrayBuffer(stateWords(queues) * Int32Array.BYTES_PER_ELEMENT);
-    this.#state = new Int32Array(this.sharedState);
-    this.counters = Array.from({ length: queues }, newCounters);
-    this.#before = link.counters;
-    this.#carrierChangesBefore = link.carrierChanges;
     this.applyOptions(opened.options);
   }
 
-  abstract getConfig(): Promise<NetdevConfig>;
-  abstract setConfig(config: NetdevConfig): Promise<void>;
-  abstract queueDescriptor(index: number): QueueDescriptor;
   /** Releases what the type has on top; called once. */
-  protected abstract release(): void;
+  protected abstract detach(): void;
 
-  async getStatus(): Promise<Readonly<Record<string, string>>> {
-    const { mode = '', refused = [] } = this.capabilities;
-    const status: Record<string, string> = { mode };
-    if (refused.length > 0) status.refused = refused.map((r) => `${r.mode}: ${r.reason}`).join('; ');
+  override async getStatus(): Promise<Readonly<Record<string, string>>> {
+    const { mode = '' } = this.capabilities;
     const { name } = this.link();
+    const status: Record<string, string> = { mode, ...(await super.getStatus()) };
     if (name !== this.name) status.renamed = `the device is called "${name}" now`;
     return status;
-  }
-
-  async getMtu(): Promise<number> {
-    return this.link().mtu;
-  }
-
-  async setMtu(mtu: number): Promise<void> {
-    const { minMtu, maxMtu } = this.link();
-    if (!Number.isInteger(mtu) || mtu < minMtu || (maxMtu !== 0 && mtu > maxMtu) || mtu > 0x7fff_ffff) {
-      throw new DpifError(
-        'EINVAL',
-        `MTU ${mtu} does not suit device "${this.name}": give ${minMtu} to ${maxMtu}`,
-      );
-    }
-    this.change({ mtu }, `cannot set MTU ${mtu} of device "${this.name}"`);
-  }
-
-  async getEtheraddr(): Promise<string> {
-    return this.link().address;
-  }
-
-  async setEtheraddr(address: string): Promise<void> {
-    const checked = parseEtheraddr(address);
-    this.change({ address: checked }, `cannot give device "${this.name}" the address ${checked}`);
   }
 
   /** Packets and bytes are the port's own, from its opening; the rest is what the device counted meanwhile. */
   async getStats(): Promise<NetdevStats> {
     const now = this.link().counters;
-    const before = this.#before;
-    const stats: NetdevStats = {};
+    const before = this.opened.counters;
+    const stats: NetdevStats = this.counted();
     for (const name of COUNTED) stats[name] = Math.max(0, now[name] - before[name]);
-    const queues = this.counters.map((counters) => new Float64Array(counters));
-    const sum = (counter: number): number => queues.reduce((total, queue) => total + queue[counter]!, 0);
-    stats.rxPackets = sum(QUEUE_RX_PACKETS);
-    stats.txPackets = sum(QUEUE_TX_PACKETS);
-    stats.rxBytes = sum(QUEUE_RX_BYTES);
-    stats.txBytes = sum(QUEUE_TX_BYTES);
     return stats;
-  }
-
-  async getCarrier(): Promise<boolean> {
-    return (this.link().flags & IFF_LOWER_UP) !== 0;
-  }
-
-  async getCarrierResets(): Promise<number> {
-    return this.link().carrierChanges - this.#carrierChangesBefore;
   }
 
   /** A veth states 10 Gbit/s, which limits nothing: nothing is said of virtual devices. */
@@ -197,76 +117,54 @@ export abstract class KernelNetdev implements Netdev {
     return link.kind === '' ? linkSpeed(this.native, this.control, link.name) : {};
   }
 
-  async getFlags(): Promise<NetdevFlags> {
-    const { flags, promiscuity } = this.link();
-    return { up: (flags & IFF_UP) !== 0, promisc: promiscuity > 0, loopback: false };
-  }
-
   /**
    * Promiscuous mode is ours as long as the port is open: it is counted by the kernel, beside that of others, and goes
-   * with this process however that ends. `promisc: false` takes the flag away that somebody set, too. EOPNOTSUPP for
-   * `loopback: true`.
+   * with this process however that ends. Turned off, it takes the flag away that somebody set, too.
    */
-  async setFlags(flags: Partial<NetdevFlags>): Promise<void> {
-    if (flags.loopback === true) {
-      throw new DpifError('EOPNOTSUPP', `device "${this.name}" cannot loop frames back: leave that flag off`);
+  protected override promiscuous(on: boolean): FlagChange {
+    if (!on) {
+      this.#leavePromiscuous();
+      return { flags: 0, mask: IFF_PROMISC };
     }
-    this.link();
-    if (flags.promisc === true && this.#promiscuous < 0) {
+    if (this.#promiscuous < 0) {
       try {
         this.#promiscuous = this.native.joinAll(this.control, this.ifindex);
       } catch (error) {
-        throw kernelError(error, `cannot make device "${this.name}" promiscuous`);
+        throw kernelError(error, `cannot make ${this.title} promiscuous`);
       }
     }
-    if (flags.promisc === false) this.#leavePromiscuous();
-    const wanted = flags.up === true ? IFF_UP : 0;
-    const mask = (flags.up === undefined ? 0 : IFF_UP) | (flags.promisc === false ? IFF_PROMISC : 0);
-    if (mask === 0) return;
-    this.change({ flags: wanted, flagMask: mask }, `cannot change the flags of device "${this.name}"`);
+    return { flags: 0, mask: 0 };
   }
 
-  async getIfindex(): Promise<number> {
-    return this.link().ifindex;
+  protected override device(): number {
+    return this.ifindex;
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#state[STATE_CLOSED] = 1;
-    this.release();
+  protected override release(): void {
+    this.detach();
     this.#leavePromiscuous();
     closeSync(this.control);
   }
 
-  /** Reads the link, and tells the queues what it is by now, whoever changed it. */
-  protected link(): Link {
-    if (this.#closed) throw new DpifError('ENODEV', `device "${this.name}" is closed: open it again`);
-    try {
-      const link = readLink(this.native, this.control, this.ifindex);
-      this.#state[STATE_MTU] = link.mtu;
-      this.#state[STATE_DOWN] = (link.flags & IFF_UP) === 0 ? 1 : 0;
-      return link;
-    } catch (error) {
-      throw kernelError(error, `cannot read the state of device "${this.name}"`);
-    }
+  /** Tells the queues, too, whether the device is up. */
+  protected override link(): Link {
+    const link = super.link();
+    this.state[STATE_DOWN] = (link.flags & IFF_UP) === 0 ? 1 : 0;
+    return link;
   }
 
-  protected change(change: LinkChange, what: string): void {
-    try {
-      changeLink(this.native, this.control, this.ifindex, change);
-    } catch (error) {
-      throw kernelError(error, what);
-    }
+  protected override change(link: Link, change: LinkChange, what: string): void {
+    super.change(link, change, what);
     this.link();
   }
 
   protected applyOptions(options: DeviceOptions): void {
-    const up = (this.link().flags & IFF_UP) !== 0;
-    if (options.up === up) return;
+    const link = this.link();
+    if (options.up === ((link.flags & IFF_UP) !== 0)) return;
     this.change(
+      link,
       { flags: options.up ? IFF_UP : 0, flagMask: IFF_UP },
-      `cannot set device "${this.name}" ${options.up ? 'up' : 'down'}`,
+      `cannot set ${this.title} ${options.up ? 'up' : 'down'}`,
     );
   }
 
@@ -283,10 +181,6 @@ export abstract class KernelNetdev implements Netdev {
     closeSync(this.#promiscuous);
     this.#promiscuous = -1;
   }
-}
-
-export function newCounters(): SharedArrayBuffer {
-  return new SharedArrayBuffer(QUEUE_COUNTERS * Float64Array.BYTES_PER_ELEMENT);
 }
 
 /** Counters that are the device's; packets and bytes are counted by the queues. */

@@ -1,7 +1,7 @@
 /**
  * @etherloom/netdev-linux: what I/O drivers for network devices of Linux share.
  *
- * Loading a driver's native binding, its errors as sentences, links over rtnetlink, names that users write; and `native/common.h`, what the
+ * Loading a driver's native binding, its errors as sentences, links over rtnetlink, names that users write, the control half of a device; and `native/common.h`, what the
  * bindings themselves share.
  */
 
@@ -19,6 +19,7 @@ export {
   readLink,
 } from './link.js';
 export { checkName, namespacePath, parseEtheraddr } from './names.js';
+export { type FlagChange, type LinuxDevice, LinuxNetdev, newCounters } from './netdev.js';
 export {
   attributes,
   exchange,

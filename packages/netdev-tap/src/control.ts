@@ -11,34 +11,26 @@ import {
   type NetdevCapabilities,
   type NetdevConfig,
   type NetdevFeatures,
-  type NetdevFlags,
   type NetdevStats,
-  QUEUE_COUNTERS,
-  QUEUE_RX_BYTES,
-  QUEUE_RX_PACKETS,
-  QUEUE_TX_BYTES,
-  QUEUE_TX_PACKETS,
 } from '@etherloom/core';
 import {
-  changeLink,
   checkName,
-  IFF_LOOPBACK,
-  IFF_LOWER_UP,
-  IFF_PROMISC,
   IFF_UP,
   isSystemError,
   kernelError,
   type Link,
   type LinkChange,
+  LinuxNetdev,
   namespaceError,
   namespacePath,
-  parseEtheraddr,
+  newCounters,
   readLink,
 } from '@etherloom/netdev-linux';
+import { STATE_WORDS } from '@etherloom/netdev-linux/data';
 import { type TapControl, tapControl } from './binding.js';
 import { parseOptions, type TapOptions } from './config.js';
 import { enableOffloads, NO_OFFLOADS } from './offload.js';
-import { STATE_CLOSED, STATE_MTU, STATE_WORDS, type TapQueueDescriptor } from './queue.hot.js';
+import type { TapQueueDescriptor } from './queue.hot.js';
 
 const DEFAULT_MTU = 1500;
 /** No code of the contracts: what any other file than the tun driver's says. */
@@ -102,54 +94,42 @@ function attach(native: TapControl, name: string, netns: string | undefined, opt
   }
 }
 
-class TapNetdev implements Netdev {
-  readonly name: string;
-  readonly type = 'tap';
+class TapNetdev extends LinuxNetdev<TapControl> {
   readonly capabilities: NetdevCapabilities;
-  readonly #native: TapControl;
   readonly #fds: readonly number[];
-  /** Any descriptor serves control; the first. */
-  readonly #fd: number;
   readonly #netns: string | undefined;
-  readonly #sharedState = new SharedArrayBuffer(STATE_WORDS * Int32Array.BYTES_PER_ELEMENT);
-  readonly #state = new Int32Array(this.#sharedState);
-  /** One per queue, then one per transmit half: QUEUE_COUNTERS doubles. */
-  readonly #counters: SharedArrayBuffer[];
-  /** The link when the device was opened: a persistent device has counted before. */
-  readonly #opened: Link;
   /** Whether the kernel may leave checksums and segmentation to us; fixed while open. */
   readonly #offload: boolean;
   /** Whether somebody chose the address; the kernel's own choice is not an option in effect. */
   #macChosen: boolean;
-  #closing: Promise<void> | undefined;
 
+  /** Any descriptor serves control: the first does. */
   constructor(native: TapControl, name: string, fds: readonly number[], options: TapOptions) {
-    this.#native = native;
-    this.name = name;
+    const title = `TAP device "${name}"`;
+    const control = fds[0]!;
+    const link = readTap(native, control, title);
+    super({ native, name, type: 'tap', control, title, link, queues: fds.length, stateWords: STATE_WORDS });
     this.#fds = fds;
-    this.#fd = fds[0]!;
     this.#netns = options.netns;
-    this.#counters = fds.map(newCounters);
     this.#offload = options.offload;
     this.capabilities = {
       rxQueues: fds.length,
       txQueues: fds.length,
       maxFrame: MAX_PACKET,
-      ...(options.offload ? enableOffloads(native, this.#fd, name) : NO_OFFLOADS),
+      ...(options.offload ? enableOffloads(native, control, name) : NO_OFFLOADS),
     };
-    this.#apply(options);
+    this.#apply(link, options);
     this.#macChosen = options.mac !== undefined;
-    this.#opened = this.#link();
   }
 
   async getConfig(): Promise<NetdevConfig> {
-    const link = this.#link();
+    const link = this.link();
     const config: Record<string, string> = {};
     if (this.#macChosen) config.mac = link.address;
     if (link.mtu !== DEFAULT_MTU) config.mtu = String(link.mtu);
     if (this.#netns !== undefined) config.netns = this.#netns;
     if (!this.#offload) config.offload = 'false';
-    if (this.#native.tapInfo(this.#fd).persistent) config.persistent = 'true';
+    if (this.native.tapInfo(this.control).persistent) config.persistent = 'true';
     if (this.#fds.length > 1) config.queues = String(this.#fds.length);
     if ((link.flags & IFF_UP) === 0) config.up = 'false';
     return config;
@@ -165,45 +145,21 @@ class TapNetdev implements Netdev {
         `netns, offload and queues of TAP device "${this.name}" are fixed while it is open: close it and open it with the new ones`,
       );
     }
-    this.#apply({ ...options, persistent: options.persistent ?? false });
+    this.#apply(this.link(), { ...options, persistent: options.persistent ?? false });
     this.#macChosen = options.mac !== undefined;
   }
 
-  async getMtu(): Promise<number> {
-    return this.#link().mtu;
-  }
-
-  async setMtu(mtu: number): Promise<void> {
-    const link = this.#link();
-    this.#checkMtu(mtu, link);
-    this.#change(link, { mtu }, `cannot set MTU ${mtu} of TAP device "${this.name}"`);
-  }
-
-  async getEtheraddr(): Promise<string> {
-    return this.#link().address;
-  }
-
-  async setEtheraddr(address: string): Promise<void> {
-    const checked = parseEtheraddr(address);
-    this.#change(
-      this.#link(),
-      { address: checked },
-      `cannot give TAP device "${this.name}" the address ${checked}`,
-    );
+  override async setEtheraddr(address: string): Promise<void> {
+    await super.setEtheraddr(address);
     this.#macChosen = true;
   }
 
   /** The kernel counts from its side: what it sends is what we receive. It has no further counters for a TAP. */
   async getStats(): Promise<NetdevStats> {
-    const { counters: now } = this.#link();
-    const { counters: before } = this.#opened;
-    const queues = this.#counters.map((counters) => new Float64Array(counters));
-    const sum = (counter: number): number => queues.reduce((total, queue) => total + queue[counter]!, 0);
+    const { counters: now } = this.link();
+    const { counters: before } = this.opened;
     return {
-      rxPackets: sum(QUEUE_RX_PACKETS),
-      txPackets: sum(QUEUE_TX_PACKETS),
-      rxBytes: sum(QUEUE_RX_BYTES),
-      txBytes: sum(QUEUE_TX_BYTES),
+      ...this.counted(),
       rxErrors: now.txErrors - before.txErrors,
       txErrors: now.rxErrors - before.rxErrors,
       rxDropped: now.txDropped - before.txDropped,
@@ -211,121 +167,44 @@ class TapNetdev implements Netdev {
     };
   }
 
-  async getCarrier(): Promise<boolean> {
-    return (this.#link().flags & IFF_LOWER_UP) !== 0;
-  }
-
-  async getCarrierResets(): Promise<number> {
-    return this.#link().carrierChanges - this.#opened.carrierChanges;
-  }
-
   /** Nothing: the speed that the kernel states for a TAP (10 Mbit/s) limits nothing. */
   async getFeatures(): Promise<NetdevFeatures> {
-    this.#link();
+    this.link();
     return {};
-  }
-
-  async getFlags(): Promise<NetdevFlags> {
-    const { flags } = this.#link();
-    return {
-      up: (flags & IFF_UP) !== 0,
-      promisc: (flags & IFF_PROMISC) !== 0,
-      loopback: (flags & IFF_LOOPBACK) !== 0,
-    };
-  }
-
-  /** EOPNOTSUPP for `loopback: true`: a TAP cannot. */
-  async setFlags(flags: Partial<NetdevFlags>): Promise<void> {
-    if (flags.loopback === true) {
-      throw new DpifError(
-        'EOPNOTSUPP',
-        `TAP device "${this.name}" cannot loop frames back: leave that flag off`,
-      );
-    }
-    const wanted = (flags.up === true ? IFF_UP : 0) | (flags.promisc === true ? IFF_PROMISC : 0);
-    const mask = (flags.up === undefined ? 0 : IFF_UP) | (flags.promisc === undefined ? 0 : IFF_PROMISC);
-    const link = this.#link();
-    this.#change(
-      link,
-      { flags: wanted, flagMask: mask },
-      `cannot change the flags of TAP device "${this.name}"`,
-    );
-  }
-
-  async getIfindex(): Promise<number> {
-    return this.#link().ifindex;
-  }
-
-  /** What the kernel refused of the offloads, and why. */
-  async getStatus(): Promise<Readonly<Record<string, string>>> {
-    const { refused = [] } = this.capabilities;
-    if (refused.length === 0) return {};
-    return { refused: refused.map(({ mode, reason }) => `${mode}: ${reason}`).join('; ') };
   }
 
   queueDescriptor(index: number): TapQueueDescriptor {
     const fd = this.#fds[index];
-    const counters = this.#counters[index];
+    const counters = this.counters[index];
     if (fd === undefined || counters === undefined) {
       throw new DpifError(
         'EINVAL',
         `TAP device "${this.name}" has no queue ${index}: it has ${this.#fds.length}`,
       );
     }
-    return { module: QUEUE_MODULE, netdev: this.name, index, counters, fd, state: this.#sharedState };
+    return { module: QUEUE_MODULE, netdev: this.name, index, counters, fd, state: this.sharedState };
   }
 
   /** write(2) takes frames from any thread. Halves are dealt to the descriptors in turn. */
   transmitDescriptor(): TapQueueDescriptor {
     const counters = newCounters();
-    const fd = this.#fds[this.#counters.length % this.#fds.length]!;
-    this.#counters.push(counters);
-    return { module: QUEUE_MODULE, netdev: this.name, index: 0, counters, fd, state: this.#sharedState };
+    const fd = this.#fds[this.counters.length % this.#fds.length]!;
+    this.counters.push(counters);
+    return { module: QUEUE_MODULE, netdev: this.name, index: 0, counters, fd, state: this.sharedState };
   }
 
-  close(): Promise<void> {
-    if (this.#closing === undefined) {
-      this.#state[STATE_CLOSED] = 1;
-      this.#closing = Promise.all(this.#fds.map((fd) => closeAsync(fd))).then(() => undefined);
-    }
-    return this.#closing;
+  /** Its name: renamed or moved, it is found. */
+  protected override device(): string {
+    return this.native.tapInfo(this.control).name;
   }
 
-  /** Reads the link, and tells the queues the MTU that it has by now, whoever set it. Renamed or moved, it is found. */
-  #link(): Link {
-    if (this.#closing !== undefined) {
-      throw new DpifError('ENODEV', `TAP device "${this.name}" is closed: open it again`);
-    }
-    try {
-      const link = readLink(this.#native, this.#fd, this.#native.tapInfo(this.#fd).name);
-      this.#state[STATE_MTU] = link.mtu;
-      return link;
-    } catch (error) {
-      throw kernelError(error, `cannot read the state of TAP device "${this.name}"`);
-    }
-  }
-
-  #change(link: Link, change: LinkChange, what: string): void {
-    try {
-      changeLink(this.#native, this.#fd, link.ifindex, change);
-    } catch (error) {
-      throw kernelError(error, what);
-    }
-    if (change.mtu !== undefined) this.#state[STATE_MTU] = change.mtu;
-  }
-
-  #checkMtu(mtu: number, link: Link): void {
-    if (Number.isInteger(mtu) && mtu >= link.minMtu && mtu <= link.maxMtu) return;
-    throw new DpifError(
-      'EINVAL',
-      `MTU ${mtu} does not suit TAP device "${this.name}": give ${link.minMtu} to ${link.maxMtu}`,
-    );
+  protected override async release(): Promise<void> {
+    await Promise.all(this.#fds.map((fd) => closeAsync(fd)));
   }
 
   /** All options or none: when the kernel refuses one, those that it took before are put back. */
-  #apply(options: TapOptions): void {
-    const before = this.#link();
-    if (options.mtu !== undefined) this.#checkMtu(options.mtu, before);
+  #apply(before: Link, options: TapOptions): void {
+    if (options.mtu !== undefined) this.checkMtu(options.mtu, before);
     const change: LinkChange = {
       mtu: options.mtu,
       address: options.mac,
@@ -333,8 +212,8 @@ class TapNetdev implements Netdev {
       flagMask: IFF_UP,
     };
     try {
-      this.#change(before, change, `cannot configure TAP device "${this.name}"`);
-      if (options.persistent !== undefined) this.#native.setPersistent(this.#fd, options.persistent);
+      this.change(before, change, `cannot configure ${this.title}`);
+      if (options.persistent !== undefined) this.native.setPersistent(this.control, options.persistent);
     } catch (error) {
       const back: LinkChange = {
         mtu: before.mtu,
@@ -343,15 +222,20 @@ class TapNetdev implements Netdev {
         flagMask: IFF_UP,
       };
       try {
-        this.#change(before, back, `cannot restore TAP device "${this.name}"`);
+        this.change(before, back, `cannot restore ${this.title}`);
       } catch {
         // The first error says more than that the way back is blocked as well.
       }
-      throw kernelError(error, `cannot make TAP device "${this.name}" persistent or not`);
+      throw kernelError(error, `cannot make ${this.title} persistent or not`);
     }
   }
 }
 
-function newCounters(): SharedArrayBuffer {
-  return new SharedArrayBuffer(QUEUE_COUNTERS * Float64Array.BYTES_PER_ELEMENT);
+/** The link of the device behind `fd`. ENODEV when somebody deleted it. */
+function readTap(native: TapControl, fd: number, title: string): Link {
+  try {
+    return readLink(native, fd, native.tapInfo(fd).name);
+  } catch (error) {
+    throw kernelError(error, `cannot read the state of ${title}`);
+  }
 }

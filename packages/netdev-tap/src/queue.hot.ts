@@ -33,20 +33,14 @@ import {
   VNET_HEADER,
   writeVnetHeader,
 } from '@etherloom/core/data';
+import { STATE_CLOSED, STATE_MTU } from '@etherloom/netdev-linux/data';
 import type { TapBursts } from './binding.js';
-
-// Words of TapQueueDescriptor.state, an Int32Array that the control half writes and all queues of the device read.
-/** Layer-3 MTU as last seen: the kernel does not hold frames written to a TAP against it. */
-export const STATE_MTU = 0;
-/** Not 0 once the device is closed: its descriptor number may belong to somebody else by now. */
-export const STATE_CLOSED = 1;
-export const STATE_WORDS = 2;
 
 /** What a thread needs to open a queue of a TAP device. */
 export interface TapQueueDescriptor extends QueueDescriptor {
   /** File descriptor of the queue; the control half closes it. */
   readonly fd: number;
-  /** STATE_WORDS 32-bit words, shared by all queues of the device. */
+  /** STATE_WORDS 32-bit words (state.hot.ts of netdev-linux), shared by all queues of the device. */
   readonly state: SharedArrayBuffer;
 }
 

@@ -29,9 +29,10 @@ import {
   SMALL_FRAME_ROOM,
   VNET_HEADER,
 } from '@etherloom/core';
+import { STATE_CLOSED, STATE_MTU, STATE_WORDS } from '@etherloom/netdev-linux/data';
 import { concat, ethernet, hex, ipv4, missingPrivileges, pattern, raw, tcp } from '@etherloom/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { STATE_CLOSED, STATE_MTU, STATE_WORDS, type TapQueueDescriptor } from '../src/queue.hot.js';
+import type { TapQueueDescriptor } from '../src/queue.hot.js';
 import { AfPacket } from './af-packet.js';
 import { OUR_TYPE, Port, provider } from './harness.js';
 

@@ -13,17 +13,10 @@ import {
   OFFLOAD_GSO,
   OFFLOAD_GSO_ECN,
 } from '@etherloom/core';
-import { checkName, isSystemError, kernelError, type Link } from '@etherloom/netdev-linux';
+import { checkName, isSystemError, kernelError, type Link, newCounters } from '@etherloom/netdev-linux';
 import { controlBinding, packetBinding } from '../binding.js';
 import { type DeviceOptions, parsePacketOptions } from '../config.js';
-import {
-  findLink,
-  KernelNetdev,
-  newCounters,
-  type OpenedDevice,
-  openControl,
-  type Refusal,
-} from '../netdev.js';
+import { findLink, KernelNetdev, type OpenedDevice, openControl, type Refusal } from '../netdev.js';
 import type { PacketDescriptor } from './queue.hot.js';
 
 /** Seen from src (under test) as from dist: threads without a TypeScript loader need the built module. */
@@ -134,7 +127,7 @@ class AfpacketNetdev extends KernelNetdev {
     return { module: QUEUE_MODULE, netdev, index: 0, counters, socket: this.#socket, state };
   }
 
-  protected release(): void {
+  protected detach(): void {
     closeSync(this.#socket);
   }
 }

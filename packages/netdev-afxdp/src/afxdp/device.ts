@@ -184,7 +184,6 @@ class AfxdpNetdev extends KernelNetdev {
   readonly #rxOffloads: number;
   /** Where the program does not see what is beside packets. */
   readonly #senders: SenderFeatures | undefined;
-  readonly #state: Int32Array;
   readonly #retired: readonly SharedArrayBuffer[];
 
   constructor(opened: OpenedDevice<AfxdpOptions>, program: Program, deviceQueues: number) {
@@ -195,7 +194,6 @@ class AfxdpNetdev extends KernelNetdev {
     this.#deviceQueues = deviceQueues;
     const fromPeer = opened.link.kind === 'veth' ? OFFLOAD_CSUM_PARTIAL : 0;
     this.#rxOffloads = program.attach === 'generic' ? MERGED : fromPeer;
-    this.#state = new Int32Array(this.sharedState);
     this.#retired = this.counters.map(
       () => new SharedArrayBuffer(XDP_STATISTICS * Float64Array.BYTES_PER_ELEMENT),
     );
@@ -214,7 +212,7 @@ class AfxdpNetdev extends KernelNetdev {
       maxFrame: MAX_PACKET,
       txOffloads: 0,
       rxOffloads: this.#rxOffloads,
-      mode: this.#state[STATE_ZEROCOPY] === -1 ? 'zerocopy' : this.#program.attach,
+      mode: this.state[STATE_ZEROCOPY] === -1 ? 'zerocopy' : this.#program.attach,
       refused: [...this.#zerocopyRefused(), ...this.#program.refused],
     };
   }
@@ -286,10 +284,10 @@ class AfxdpNetdev extends KernelNetdev {
 
   /** The end of the thread closed the socket; only that its number is not to be asked any more is left to do. */
   reclaimQueue(index: number): void {
-    if (index < this.counters.length) this.#state[STATE_SOCKETS + index] = 0;
+    if (index < this.counters.length) this.state[STATE_SOCKETS + index] = 0;
   }
 
-  protected release(): void {
+  protected detach(): void {
     this.#senders?.restore();
     detach(this.#program);
   }
@@ -302,7 +300,7 @@ class AfxdpNetdev extends KernelNetdev {
   }
 
   #zerocopyRefused(): Refusal[] {
-    const errno = this.#state[STATE_ZEROCOPY]!;
+    const errno = this.state[STATE_ZEROCOPY]!;
     if (errno <= 0) return [];
     const why =
       errnoCode(errno) === 'EOPNOTSUPP'
@@ -316,7 +314,7 @@ class AfxdpNetdev extends KernelNetdev {
     const total = new Float64Array(XDP_STATISTICS);
     const now = new Float64Array(XDP_STATISTICS);
     for (const [index, retired] of this.#retired.entries()) {
-      const socket = this.#state[STATE_SOCKETS + index]! - 1;
+      const socket = this.state[STATE_SOCKETS + index]! - 1;
       now.fill(0);
       if (socket >= 0 && this.#xsk.statistics(socket, now) !== 0) now.fill(0);
       const closed = new Float64Array(retired);
