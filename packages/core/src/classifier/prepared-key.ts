@@ -4,7 +4,7 @@
  * memory once for several flows instead of three times for each. Control path.
  */
 
-import { KEY_WORDS } from '@etherloom/odp-codec';
+import { KEY_WORDS } from '@etherloom/odp-codec/data';
 import { hashPacked, PACKED_WORDS, packRow } from './packed-row.js';
 import { hashMasked, type Subtable } from './subtable.hot.js';
 
