@@ -252,7 +252,7 @@ describe('how devices are run', () => {
       expect.objectContaining({
         level: 40,
         port: `${generic}y`,
-        msg: 'AF_XDP loses VLAN tags and segment sizes that are beside the packet, as a device of kind "bridge" may have them: use type afpacket',
+        msg: 'a device of kind "bridge" may have VLAN tags or segment sizes beside the packet, where AF_XDP loses them: use type afpacket',
       }),
     );
     // The mode is asked for here, so that nothing was refused: what is not asked for, is.

@@ -47,24 +47,23 @@ export class SenderFeatures {
 
   /** `features`: what is off, and where; `warning`: what gets lost, with the command that helps. */
   status(link: Link): Record<string, string> {
-    const lost = 'AF_XDP loses VLAN tags and segment sizes that are beside the packet';
+    const beside = 'VLAN tags or segment sizes beside the packet, where AF_XDP loses them';
     if (this.#names.length === 0) {
       return link.kind === 'tun'
         ? {}
-        : { warning: `${lost}, as a device of kind "${link.kind}" may have them: use type afpacket` };
+        : { warning: `a device of kind "${link.kind}" may have ${beside}: use type afpacket` };
     }
     const status = this.#at(link, ({ control, device, prefix }): Record<string, string> => {
       const off: Record<string, string> = {};
       if (this.#taken.length > 0) off.features = this.#said(device, prefix);
       const on = featuresOn(this.#native, control, device, this.#names);
       if (on.length === 0) return off;
-      const command = `${prefix}ethtool -K ${device} ${on.map((name) => `${name} off`).join(' ')}`;
-      return { ...off, warning: `${lost} by "${device}": run "${command}", or use type afpacket` };
+      const run = `run "${prefix}ethtool -K ${device} ${switchOff(on)}"`;
+      return { ...off, warning: `"${device}" leaves ${beside}: ${run}, or use type afpacket` };
     });
     if (status !== undefined) return status;
-    const command = `ethtool -K DEVICE ${this.#names.map((name) => `${name} off`).join(' ')}`;
     return {
-      warning: `${lost}, and the peer of "${link.name}" is in a network namespace that cannot be entered from here: run "${command}" there, or use type afpacket`,
+      warning: `the peer of "${link.name}" is in a network namespace that cannot be entered from here, and may leave ${beside}: run "ethtool -K DEVICE ${switchOff(this.#names)}" there, or use type afpacket`,
     };
   }
 
@@ -93,3 +92,6 @@ export class SenderFeatures {
     return visit({ control: this.#control, device: link.name, prefix: inNamespace(this.#netns) });
   }
 }
+
+/** Arguments of ethtool. */
+const switchOff = (names: readonly string[]): string => names.map((name) => `${name} off`).join(' ');

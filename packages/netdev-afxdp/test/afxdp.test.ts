@@ -382,7 +382,7 @@ describe('an interface that', () => {
           switchFeatures(host, 'p0', ['tx-vlan-stag-hw-insert'], true);
           expect((await device?.getStatus?.())?.warning).toMatch(
             new RegExp(
-              `VLAN tags.*run "ip netns exec ${host.name} ethtool -K p0 tx-vlan-stag-hw-insert off", or`,
+              `^"p0" leaves VLAN tags .*: run "ip netns exec ${host.name} ethtool -K p0 tx-vlan-stag-hw-insert off", or`,
             ),
           );
           // What follows a device to another namespace.

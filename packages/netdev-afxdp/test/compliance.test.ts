@@ -60,7 +60,7 @@ suite(
   { mode: 'generic' },
   {
     ...xdp,
-    offload: 'an XDP program of the stack does not see how a super-packet is to be cut, or VLAN tags',
+    offload: 'an XDP program of the stack does not see how a super-packet is to be cut',
   },
 );
 suite('afpacket', 'afpacket', {}, {});

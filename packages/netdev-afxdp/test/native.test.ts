@@ -123,6 +123,24 @@ it(
 );
 
 it(
+  'generic mode says what may get lost when the peer is where the process may not go',
+  onVeths(1, async (netns) => {
+    await withVeths(0, async (host) => {
+      await netns.ip('link', 'set', 'p0', 'netns', host.name);
+      const script = `
+        import { AfxdpProvider } from ${INDEX};
+        const device = await new AfxdpProvider().open('v0', { mode: 'generic' });
+        console.log((await device.getStatus()).warning);
+        await device.close();`;
+      const args = ['--bounding-set=-sys_admin', ...node(script)];
+      expect(await netns.run('setpriv', args, { env: { NODE_OPTIONS: '' } })).toMatch(
+        /^the peer of "v0" is in .* cannot be entered .*run "ethtool -K DEVICE tx-vlan-hw-insert off .*" there, or use type afpacket\n$/,
+      );
+    });
+  }),
+);
+
+it(
   'a process that is killed leaves no program, no promiscuous mode and no busy queue behind',
   onVeths(1, async (netns) => {
     const script = `${opener(
