@@ -92,11 +92,9 @@ export class FlowReader {
     return this.#forms.readTo(bytes, into) !== undefined;
   }
 
-  /** As {@link readFlow}, of a key and mask that are known only; undefined when they are not. */
-  readKnownFlow(bytes: Uint8Array, maskBytes: Uint8Array = NO_BYTES, into: FlowKey): FlowMask | undefined {
-    const form = this.#forms.readTo(bytes, into);
-    if (form === undefined || maskBytes.length > MAX_MASK) return undefined;
-    return this.#knownMask(form, maskBytes);
+  /** The mask of a put whose key was read to `key` and has a known form; undefined when it is not known itself. */
+  readKnownMask(bytes: Uint8Array = NO_BYTES, { form }: FlowKey): FlowMask | undefined {
+    return form === undefined || bytes.length > MAX_MASK ? undefined : this.#knownMask(form, bytes);
   }
 
   /**

@@ -109,18 +109,22 @@ export class FlowTable implements FlowView {
       if (op.type !== 'execute') touched += op.key[0]!;
     }
     this.touched = touched;
+    let maskBytes: Uint8Array | undefined;
+    let before: FlowKey | undefined;
     for (let at = first; at < end; at++) {
       const op = ops[at]!;
       if (op.type === 'execute') continue;
       const key = this.#ahead[at & (AHEAD - 1)]!;
+      if (!this.#reader.readKnownKey(op.key, key)) continue;
       if (op.type === 'flowPut') {
-        key.mask = this.#reader.readKnownFlow(op.key, op.mask, key);
+        // Clients make a mask once and put many flows with it: between two puts of one call its bytes cannot change.
+        const same = before !== undefined && op.mask === maskBytes && key.form === before.form;
+        key.mask = same ? before!.mask : this.#reader.readKnownMask(op.mask, key);
         if (key.mask === undefined) continue;
+        before = key;
+        maskBytes = op.mask;
         inserts[insert++] = key;
-      } else {
-        if (!this.#reader.readKnownKey(op.key, key)) continue;
-        finds[find++] = key;
-      }
+      } else finds[find++] = key;
       key.op = op;
       this.classifier.prepare(key, key.form?.end);
     }

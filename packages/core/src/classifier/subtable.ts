@@ -11,6 +11,12 @@ const MIN_ROWS = 4;
  */
 const STEP = 9;
 const SLOT_STEP = 18;
+/**
+ * From so many rows on there is room for {@link LEAP} times as many at once, which takes up memory as rows come: most
+ * copying of rows is for nothing then.
+ */
+const LEAP_FROM = 1 << 15;
+const LEAP = 8;
 /** Words without mask bits that are cheaper to walk over than to begin another run for. */
 const MAX_GAP = 2;
 
@@ -19,8 +25,9 @@ const ROW_HASH = 1;
 
 /** Room for a number of rows, which have the same numbers in all generations. */
 interface Generation {
+  /** Those of the generation before when they have room. */
   readonly rows: Int32Array;
-  /** At most half full. */
+  /** At most half full: two slots for each row that there may be. */
   readonly index: HashIndex;
 }
 
@@ -51,7 +58,7 @@ export class MutableSubtable extends Subtable {
 
   /** Makes an empty subtable for at most `limit` flows. Owns `mask`, a row of KEY_WORDS words, from now on. */
   constructor(id: number, mask: Int32Array, factors: Int32Array, limit: number) {
-    super(id, mask, factors, runsOf(mask), new HashIndex());
+    super(id, mask, factors, runsOf(mask), new HashIndex(MIN_ROWS * 2));
     this.#limit = limit;
     this.rows = new Int32Array(MIN_ROWS * this.stride);
   }
@@ -136,18 +143,16 @@ export class MutableSubtable extends Subtable {
     const count = this.#count;
     let next = this.#next;
     if (next === undefined) {
-      const capacity = this.rows.length / this.stride;
-      let rows = capacity;
-      if (count * 8 >= capacity * 7 && capacity < this.#limit) rows = capacity * 2;
-      else if (count * 4 < capacity && capacity > MIN_ROWS) rows = capacity / 2;
-      if (rows === capacity) return;
-      next = { rows: new Int32Array(rows * this.stride), index: new HashIndex(rows * 2) };
+      const capacity = (this.index.mask + 1) >> 1;
+      if (count * 8 >= capacity * 7 && capacity < this.#limit) next = this.#larger(capacity * 2);
+      else if (count * 4 < capacity && capacity > MIN_ROWS) next = this.#generation(capacity >> 1);
+      else return;
       this.#next = next;
       this.#moved = 0;
       this.#homes = 0;
     }
-    const end = Math.min(this.#moved + STEP, count);
-    for (let row = this.#moved; row < end; row++) this.#copyRow(next, row);
+    const end = next.rows === this.rows ? count : Math.min(this.#moved + STEP, count);
+    if (next.rows !== this.rows) for (let row = this.#moved; row < end; row++) this.#copyRow(next, row);
     this.#moved = end;
     const slots = this.index.mask + 1;
     if (this.#homes < slots) this.#moveSlots(next, Math.min(this.#homes + SLOT_STEP, slots));
@@ -155,6 +160,18 @@ export class MutableSubtable extends Subtable {
     this.rows = next.rows;
     this.index = next.index;
     this.#next = undefined;
+  }
+
+  #larger(capacity: number): Generation {
+    if (capacity * this.stride <= this.rows.length) {
+      return { rows: this.rows, index: new HashIndex(capacity * 2) };
+    }
+    const leap = Math.max(Math.min(capacity * LEAP, this.#limit), capacity);
+    return this.#generation(capacity, capacity < LEAP_FROM ? capacity : leap);
+  }
+
+  #generation(capacity: number, room = capacity): Generation {
+    return { rows: new Int32Array(room * this.stride), index: new HashIndex(capacity * 2) };
   }
 
   /** Gives the next generation's index the entries whose homes are the slots from those that it has to `end`. */
@@ -177,8 +194,10 @@ export class MutableSubtable extends Subtable {
   }
 
   #copyRow(next: Generation, row: number): void {
-    const end = (row + 1) * this.stride;
-    for (let at = row * this.stride; at < end; at++) next.rows[at] = this.rows[at]!;
+    const { rows, stride } = this;
+    const target = next.rows;
+    const end = (row + 1) * stride;
+    for (let at = row * stride; at < end; at++) target[at] = rows[at]!;
   }
 }
 
