@@ -84,6 +84,14 @@ export class ActionTable {
     this.#free.push(id);
   }
 
+  /** Takes back all references at once: when all flows go, and nothing else has any. */
+  clear(): void {
+    this.programs.length = 0;
+    this.#entries.length = 0;
+    this.#free.length = 0;
+    this.#byHash.clear();
+  }
+
   #unlink(entry: Entry): void {
     const first = this.#byHash.get(entry.hash)!;
     if (first !== entry) {

@@ -132,6 +132,7 @@ export class InlinePlane implements DataPlane, Runnable {
   }
 
   async flush(): Promise<void> {
+    if (this.pipeline.busy) await undefined;
     this.flows.flush();
   }
 
