@@ -3,8 +3,9 @@
 import { KEY_WORDS } from '@etherloom/odp-codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Classifier, KnownMask } from '../../src/classifier/classifier.js';
+import { Classifier } from '../../src/classifier/classifier.js';
 import { FlowCounters } from '../../src/classifier/counters.hot.js';
+import { KnownMask } from '../../src/classifier/known-mask.js';
 
 /** Words that the random keys use: both ends of the row, neighbours, and both sides of a bitmap word. */
 const WORDS = [0, 1, 31, 32, 33, 127, 128, KEY_WORDS - 1];
