@@ -18,23 +18,23 @@ const ETH = 2;
 const TAG = 5;
 const VLAN_VID = 0x0fff;
 
-// Further words of a record: whether it sends to every port; the batch of upcalls that put it, the last sweep that found it
-// in the datapath; its serial number, 0 when it is not in; and links of two lists, flows with the same destination and with
-// the same source, as numbers + 1.
+// Further words of a record: whether it sends to every port; the last sweep that found it in the datapath; its serial number,
+// 0 when it is not in; and links of two lists, flows with the same destination and with the same source, as numbers + 1.
 const FLOOD = 7;
-const BATCH = 8;
-const SWEEP = 9;
-const SERIAL = 10;
-const NEXT_TO = 11;
-const PREVIOUS_TO = 12;
-const NEXT_FROM = 13;
-const PREVIOUS_FROM = 14;
+const SWEEP = 8;
+const SERIAL = 9;
+const NEXT_TO = 10;
+const PREVIOUS_TO = 11;
+const NEXT_FROM = 12;
+const PREVIOUS_FROM = 13;
 /** A record takes a line of the processor's caches. */
 const RECORD = 16;
 
 const INSTALLED = 0;
 const USED = 1;
-const TIMES = 2;
+/** The batch of upcalls that put it: too many for a word in the long run. */
+const BATCH = 2;
+const NUMBERS = 3;
 
 const MIN_RECORDS = 64;
 
@@ -56,7 +56,7 @@ export class FlowIndex {
   #highWater = 0;
   #lastSerial = 0;
   #records = new Int32Array(MIN_RECORDS * RECORD);
-  #times = new Float64Array(MIN_RECORDS * TIMES);
+  #numbers = new Float64Array(MIN_RECORDS * NUMBERS);
   readonly #keys = new KeyBytes();
   readonly #stations = new VlanMacMap<Station>();
   readonly #seed = (Math.random() * 0x1_0000_0000) | 0;
@@ -92,12 +92,12 @@ export class FlowIndex {
     const records = this.#records;
     for (let i = 0; i < TUPLE_WORDS; i++) records[at + i] = words[i]!;
     records[at + FLOOD] = flood ? 1 : 0;
-    records[at + BATCH] = batch;
     records[at + SWEEP] = sweep;
     this.#lastSerial = (this.#lastSerial + 1) | 0 || 1;
     records[at + SERIAL] = this.#lastSerial;
-    this.#times[flow * TIMES + INSTALLED] = now;
-    this.#times[flow * TIMES + USED] = now;
+    this.#numbers[flow * NUMBERS + INSTALLED] = now;
+    this.#numbers[flow * NUMBERS + USED] = now;
+    this.#numbers[flow * NUMBERS + BATCH] = batch;
     this.#index.insert(this.#hash(words, 0), flow);
     this.#keys.set(flow, key);
     this.#link(flow);
@@ -118,7 +118,7 @@ export class FlowIndex {
     this.#keys.clear();
     if (records.length === MIN_RECORDS * RECORD) return;
     this.#records = new Int32Array(MIN_RECORDS * RECORD);
-    this.#times = new Float64Array(MIN_RECORDS * TIMES);
+    this.#numbers = new Float64Array(MIN_RECORDS * NUMBERS);
   }
 
   // --- what is known of a flow that is in
@@ -144,11 +144,11 @@ export class FlowIndex {
 
   /** Number of the batch of upcalls that put it last. */
   batch(flow: number): number {
-    return this.#records[flow * RECORD + BATCH]!;
+    return this.#numbers[flow * NUMBERS + BATCH]!;
   }
 
   setBatch(flow: number, batch: number): void {
-    this.#records[flow * RECORD + BATCH] = batch;
+    this.#numbers[flow * NUMBERS + BATCH] = batch;
   }
 
   /** Number of the last sweep that found it in the datapath. */
@@ -162,16 +162,16 @@ export class FlowIndex {
 
   /** When it was put: milliseconds of the switch's clock. */
   installed(flow: number): number {
-    return this.#times[flow * TIMES + INSTALLED]!;
+    return this.#numbers[flow * NUMBERS + INSTALLED]!;
   }
 
   /** When it was used last, as far as the switch heard. */
   used(flow: number): number {
-    return this.#times[flow * TIMES + USED]!;
+    return this.#numbers[flow * NUMBERS + USED]!;
   }
 
   setUsed(flow: number, used: number): void {
-    this.#times[flow * TIMES + USED] = used;
+    this.#numbers[flow * NUMBERS + USED] = used;
   }
 
   /** The unmasked key that names a flow in the datapath: a copy. */
@@ -306,8 +306,8 @@ export class FlowIndex {
     const records = new Int32Array(this.#records.length * 2);
     records.set(this.#records);
     this.#records = records;
-    const times = new Float64Array(this.#times.length * 2);
-    times.set(this.#times);
-    this.#times = times;
+    const numbers = new Float64Array(this.#numbers.length * 2);
+    numbers.set(this.#numbers);
+    this.#numbers = numbers;
   }
 }

@@ -4,13 +4,14 @@
  *
  * Everything that changes what the switch knows (planner.ts) runs under one lock, one step after the other: a batch of
  * upcalls, a slice of a dump, a change of ports. A step plans first and then hands all its operations to the datapath
- * in one `operate`, so that a packet never meets flows that contradict what the packets before it taught.
+ * in one `operate`, so that a packet never meets flows that contradict what the packets before it taught. Only upcalls are
+ * planned ahead, while poll-mode threads are still busy with those before: one batch, and its operations wait for theirs.
  */
 
-import { type Dpif, pause } from '@etherloom/core';
+import { type Dpif, type OpResult, pause, type Upcall } from '@etherloom/core';
 import type { Logger } from 'pino';
 import type { MacCounters, MacEntry } from './mac-table.js';
-import { LEARNING_DEFAULTS, type LearningOptions, type Plan, Planner } from './planner.js';
+import { LEARNING_DEFAULTS, type LearningOptions, newPlan, type Plan, Planner } from './planner.js';
 import { QuietLog } from './quiet-log.js';
 
 /** Upcalls taken at once: two milliseconds of work, since poll-mode threads cost some 30 us to wake for each batch of answers. */
@@ -45,6 +46,8 @@ export class LearningSwitch {
   #peakFlows = 0;
   #dumpDuration = 0;
   #turn: Promise<unknown> = Promise.resolve();
+  /** The operations of the latest batch of upcalls. */
+  #answering: Promise<unknown> = Promise.resolve();
   #sweeping: Promise<unknown> = Promise.resolve();
   #tasks: Promise<unknown> = Promise.resolve();
 
@@ -174,12 +177,11 @@ export class LearningSwitch {
       const upcalls = await this.#survive('receiving upcalls', () =>
         this.#dpif.recvBatch(0, UPCALL_BATCH, signal),
       );
-      if (upcalls === undefined || upcalls.length === 0) return;
-      await this.#survive('handling upcalls', () =>
-        this.#step((plan) => this.#planner.handle(upcalls, this.#clock(), plan)),
-      );
+      if (upcalls === undefined || upcalls.length === 0) break;
+      await this.#survive('handling upcalls', () => this.#answer(upcalls));
       await breathe();
     }
+    await this.#answering;
   }
 
   async #watchPorts(): Promise<void> {
@@ -209,20 +211,40 @@ export class LearningSwitch {
     await this.#step((plan) => this.#planner.setPorts(new Map(ports), plan));
   }
 
-  /** Plans alone, then has the operations done as one batch. */
+  /** Plans alone, when nothing is under way, then has the operations done as one batch. */
   #step<T>(decide: (plan: Plan) => T): Promise<T> {
     const run = this.#turn.then(async () => {
-      const plan: Plan = { ops: [], puts: [] };
+      await this.#answering;
+      const plan = newPlan();
       const decided = decide(plan);
-      if (plan.ops.length === 0) return decided;
-      const results = await this.#dpif.operate(plan.ops);
-      for (const { op, error } of this.#planner.settle(plan, results)) {
-        this.#quiet.warn(op, `${this.#dpif.name}: ${op} failed: ${error.message}`);
-      }
+      await this.#perform(plan);
       return decided;
     });
     this.#turn = run.catch(() => undefined);
     return run;
+  }
+
+  /** Plans for upcalls while those before are being answered, and resolves when the datapath has begun with these. */
+  #answer(upcalls: readonly Upcall[]): Promise<void> {
+    const run = this.#turn.then(async () => {
+      const plan = newPlan();
+      this.#planner.handle(upcalls, this.#clock(), plan);
+      await this.#answering;
+      this.#answering = this.#survive('handling upcalls', () => this.#perform(plan));
+    });
+    this.#turn = run.catch(() => undefined);
+    return run;
+  }
+
+  async #perform(plan: Plan): Promise<void> {
+    let results: readonly OpResult[] = [];
+    try {
+      if (plan.ops.length > 0) results = await this.#dpif.operate(plan.ops);
+    } finally {
+      for (const { op, error } of this.#planner.settle(plan, results)) {
+        this.#quiet.warn(op, `${this.#dpif.name}: ${op} failed: ${error.message}`);
+      }
+    }
   }
 
   /** Runs `work`; a failure is logged, unless the switch is being stopped, and answered with undefined. */

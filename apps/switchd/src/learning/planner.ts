@@ -39,7 +39,11 @@ export interface Plan {
   readonly ops: DpifOp[];
   /** The puts among them, in order. */
   readonly puts: Put[];
+  /** Number of the batch of upcalls that they answer; undefined when they answer none. */
+  batch: number | undefined;
 }
+
+export const newPlan = (): Plan => ({ ops: [], puts: [], batch: undefined });
 
 interface Put {
   /** Index of the operation. */
@@ -69,6 +73,10 @@ export class Planner {
   readonly #outputs = new Map<number, Uint8Array>();
   #ports: ReadonlyMap<number, string> = new Map();
   #batch = 0;
+  /** Of the latest batch whose operations are done. */
+  #settled = 0;
+  /** Keys under which flows that have others are being put: which of them the datapath has is not known yet. */
+  readonly #renamed = new Map<number, Uint8Array>();
   #sweep = 0;
 
   constructor(options: LearningOptions) {
@@ -95,9 +103,13 @@ export class Planner {
     return this.#flows.size;
   }
 
-  /** Answers upcalls: learns, and puts flows and sends packets. */
+  /**
+   * Answers upcalls: learns, and puts flows and sends packets. Those before need not be settled yet, but their operations must
+   * be done first.
+   */
   handle(upcalls: readonly Upcall[], now: number, plan: Plan): void {
-    this.#batch = (this.#batch + 1) | 0;
+    this.#batch++;
+    plan.batch = this.#batch;
     for (const { type, key, packet } of upcalls) {
       // Action upcalls are answers to flows that someone else installed: whoever did may want to see them, not we.
       if (type !== 'miss') continue;
@@ -191,10 +203,14 @@ export class Planner {
     for (const flow of this.#flows.all()) this.#delete(plan, flow);
   }
 
-  /** Takes note of how the operations of `plan` went; returns what went wrong. */
+  /**
+   * Takes note of how the operations of `plan` went, none if nobody knows; returns what went wrong. Plans are settled in the
+   * order in which they were made.
+   */
   settle(plan: Plan, results: readonly OpResult[]): Trouble[] {
     const trouble: Trouble[] = [];
-    const { ops, puts } = plan;
+    const { ops, puts, batch } = plan;
+    if (batch !== undefined) this.#settled = batch;
     let nextPut = 0;
     for (let i = 0; i < results.length; i++) {
       const put = puts[nextPut]?.at === i ? puts[nextPut++] : undefined;
@@ -204,6 +220,10 @@ export class Planner {
       } else if (!this.#expected(ops[i]!, put, error)) {
         trouble.push({ op: ops[i]!.type, error });
       }
+    }
+    // No later batch, whose puts are settled later, puts a flow of these.
+    for (const { flow, serial, isNew } of puts) {
+      if (!isNew && this.#flows.isFlow(flow, serial)) this.#renamed.delete(flow);
     }
     return trouble;
   }
@@ -258,10 +278,12 @@ export class Planner {
       if (index.size >= this.#options.maxFlows) return;
       flow = index.add(match, key, flood, now, batch, this.#sweep);
     } else {
-      if (index.batch(flow) === batch) return;
+      // This batch puts it already, or one that is under way.
+      if (index.batch(flow) > this.#settled) return;
       // It was deleted behind our back, or this packet came up before it was there: put it again, under this key.
       index.setBatch(flow, batch);
       index.setUsed(flow, now);
+      if (!index.hasKey(flow, key)) this.#renamed.set(flow, key);
     }
     plan.puts.push({ at: plan.ops.length, flow, serial: index.serial(flow), isNew });
     plan.ops.push({ type: 'flowPut', flags: FP_CREATE, key, mask, actions });
@@ -269,6 +291,9 @@ export class Planner {
 
   #delete(plan: Plan, flow: number): void {
     plan.ops.push({ type: 'flowDel', key: this.#flows.keyOf(flow) });
+    const renamed = this.#renamed.get(flow);
+    if (renamed !== undefined) plan.ops.push({ type: 'flowDel', key: renamed });
+    this.#renamed.delete(flow);
     this.#flows.remove(flow);
   }
 
