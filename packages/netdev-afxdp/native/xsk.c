@@ -35,6 +35,7 @@ struct xsk {
   const void *base;
   size_t size;
   uint32_t flags;
+  uint32_t metadata;
   int ifindex;
   uint32_t queue;
   /* Keeps the arena alive while the kernel may write to it. */
@@ -176,6 +177,27 @@ static bool same_umem(const struct xsk *one, const struct xsk *other) {
   return one->base == other->base && one->size == other->size && one->flags == other->flags;
 }
 
+/* struct xdp_umem_reg of Linux 6.8, which the headers may be older than; older kernels take a longer one than theirs, too. */
+struct umem {
+  uint64_t address, size;
+  uint32_t chunk_size, headroom, flags, metadata;
+};
+/* XDP_UMEM_TX_METADATA_LEN; Linux 6.11 and stable ones before. Without the flag newer kernels ignore the length. */
+#define UMEM_METADATA (1u << 2)
+
+/* Registers the memory, with room for metadata in front of packets to send unless the kernel knows none. */
+static struct outcome register_umem(struct xsk *xsk, uint32_t chunk) {
+  struct umem umem = {.address = (uint64_t)(uintptr_t)xsk->base, .size = xsk->size, .chunk_size = chunk};
+  if (xsk->metadata != 0) {
+    umem.flags = UMEM_METADATA;
+    umem.metadata = xsk->metadata;
+    if (setsockopt(xsk->fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof umem) == 0) return fine;
+    if (errno != EINVAL) return failed("XDP_UMEM_REG");
+    umem.flags = umem.metadata = xsk->metadata = 0;
+  }
+  return setsockopt(xsk->fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof umem) == 0 ? fine : failed("XDP_UMEM_REG");
+}
+
 /* Binds with the UMEM of another socket; EBADF means that there is none to share (of a device that still exists). */
 static int bind_shared(struct xsk *xsk, struct sockaddr_xdp *address) {
   const uint16_t flags = address->sxdp_flags;
@@ -188,6 +210,9 @@ static int bind_shared(struct xsk *xsk, struct sockaddr_xdp *address) {
       /* The kernel takes a second socket on the very queue for one that shares its rings, and complains of ours. */
       if (error == EINVAL && other->ifindex == xsk->ifindex && other->queue == xsk->queue) {
         error = EBUSY;
+      }
+      if (error == 0) {
+        xsk->metadata = other->metadata;
       }
     }
   }
@@ -213,14 +238,8 @@ static struct outcome join(struct xsk *xsk, uint32_t chunk) {
   pthread_mutex_lock(&lock);
   int error = bind_shared(xsk, &address);
   if (error == EBADF) {
-    struct xdp_umem_reg memory;
-    memset(&memory, 0, sizeof memory);
-    memory.addr = (uint64_t)(uintptr_t)xsk->base;
-    memory.len = xsk->size;
-    memory.chunk_size = chunk;
-    if (setsockopt(xsk->fd, SOL_XDP, XDP_UMEM_REG, &memory, sizeof memory) != 0) {
-      outcome = failed("XDP_UMEM_REG");
-    } else if (bind(xsk->fd, (struct sockaddr *)&address, sizeof address) != 0) {
+    outcome = register_umem(xsk, chunk);
+    if (outcome.error == 0 && bind(xsk->fd, (struct sockaddr *)&address, sizeof address) != 0) {
       outcome = failed("bind");
     }
   } else if (error != 0) {
@@ -274,29 +293,33 @@ static void abandon(napi_env env, struct xsk *xsk) {
 
 /*
  * openXsk(control: number, ifindex: number, queue: number, flags: number, arena: Uint8Array, chunk: number,
- *         entries: Uint32Array, layout: Int32Array): { fd: number, handle: object, rings: ArrayBuffer }
+ *         metadata: number, entries: Uint32Array, layout: Int32Array):
+ *         { fd: number, handle: object, rings: ArrayBuffer, metadata: number }
  *
- * Binds a socket to a queue with XDP_* `flags`, over `arena` (page-aligned) cut into chunks of that size. `entries` gives
+ * Binds a socket to a queue with XDP_* `flags`, over `arena` (page-aligned) cut into chunks of that size. With
+ * `metadata`, as many bytes in front of a packet to send are for the kernel (below 256, a multiple of 8); 1 comes back as
+ * `metadata` when it reads them, else no packet needs that room. `entries` gives
  * the sizes of the rings rx, tx, fill and completion, powers of two; `layout` receives for each where in `rings` the
  * words producer, consumer and flags and the entries are, in 32-bit words. `handle` is what closeXsk takes.
  * Steps: socket AF_XDP, XDP_RX_RING, XDP_TX_RING, XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_MMAP_OFFSETS, mmap,
  * mmap of a ring, XDP_UMEM_REG, bind.
  */
 static napi_value open_xsk_js(napi_env env, napi_callback_info info) {
-  napi_value values[8], result, handle, rings;
+  napi_value values[9], result, handle, rings;
   struct request request;
   int32_t ifindex;
-  uint32_t queue, flags;
-  if (!arguments(env, info, 8, values) || napi_get_value_int32(env, values[0], &request.control) != napi_ok ||
+  uint32_t queue, flags, metadata;
+  if (!arguments(env, info, 9, values) || napi_get_value_int32(env, values[0], &request.control) != napi_ok ||
       napi_get_value_int32(env, values[1], &ifindex) != napi_ok ||
       napi_get_value_uint32(env, values[2], &queue) != napi_ok ||
       napi_get_value_uint32(env, values[3], &flags) != napi_ok ||
       !typed_array(env, values[4], napi_uint8_array, &request.arena, &request.arena_size) ||
       napi_get_value_uint32(env, values[5], &request.chunk) != napi_ok ||
-      !typed_array(env, values[6], napi_uint32_array, &request.entries, &request.entries_count) ||
-      !typed_array(env, values[7], napi_int32_array, &request.layout, &request.layout_count) ||
+      napi_get_value_uint32(env, values[6], &metadata) != napi_ok ||
+      !typed_array(env, values[7], napi_uint32_array, &request.entries, &request.entries_count) ||
+      !typed_array(env, values[8], napi_int32_array, &request.layout, &request.layout_count) ||
       request.entries_count != RINGS || request.layout_count != (size_t)RINGS * RING_WORDS) {
-    return throw_usage(env, "openXsk takes four numbers, the arena, a number, 4 sizes and room for 16 offsets");
+    return throw_usage(env, "openXsk takes four numbers, the arena, two numbers, 4 sizes and room for 16 offsets");
   }
   struct xsk *xsk = calloc(1, sizeof *xsk);
   if (xsk == NULL) {
@@ -306,6 +329,7 @@ static napi_value open_xsk_js(napi_env env, napi_callback_info info) {
   xsk->base = request.arena;
   xsk->size = request.arena_size;
   xsk->flags = flags;
+  xsk->metadata = metadata;
   xsk->ifindex = ifindex;
   xsk->queue = queue;
   struct outcome outcome = open_xsk(&request, xsk);
@@ -326,7 +350,8 @@ static napi_value open_xsk_js(napi_env env, napi_callback_info info) {
   xsk->owners = 2;
   if (napi_create_object(env, &result) != napi_ok || !set_int(env, result, "fd", xsk->fd) ||
       napi_set_named_property(env, result, "handle", handle) != napi_ok ||
-      napi_set_named_property(env, result, "rings", rings) != napi_ok) {
+      napi_set_named_property(env, result, "rings", rings) != napi_ok ||
+      !set_int(env, result, "metadata", xsk->metadata != 0)) {
     return NULL;
   }
   return result;

@@ -25,6 +25,8 @@ export interface XskSocket {
   readonly fd: number;
   readonly handle: object;
   readonly rings: ArrayBuffer;
+  /** 1 when the kernel reads metadata in front of packets to send. */
+  readonly metadata: number;
 }
 
 /** native/xsk.c. `openXsk` throws a {@link SystemError}; the others return 0 or -errno. */
@@ -36,6 +38,7 @@ export interface XskBinding {
     flags: number,
     arena: Uint8Array,
     chunk: number,
+    metadata: number,
     entries: Uint32Array,
     layout: Int32Array,
   ): XskSocket;

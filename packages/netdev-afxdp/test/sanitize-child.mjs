@@ -77,8 +77,8 @@ const { buffer } = new WebAssembly.Memory({ initial: 16, maximum: 16, shared: tr
 const arena = new Uint8Array(buffer);
 const entries = Uint32Array.of(64, 64, 64, 64);
 const layout = new Int32Array(16);
-const open = (of, queue = 0, flags = 0x1a, memory = arena, chunk = 2048, sizes = entries) =>
-  xsks.openXsk(control, of, queue, flags, memory, chunk, sizes, layout);
+const open = (of, queue = 0, flags = 0x1a, memory = arena, chunk = 2048, sizes = entries, metadata = 16) =>
+  xsks.openXsk(control, of, queue, flags, memory, chunk, metadata, sizes, layout);
 
 assert.throws(() => open(ifindex, 7), { errno: 22, syscall: 'bind' });
 assert.throws(() => open(ifindex, 0, 0x1c), { errno: 95, syscall: 'bind' });
@@ -105,17 +105,18 @@ const rings = new Int32Array(left.rings);
 const theirs = new Int32Array(right.rings);
 rings[fill[3]] = 4096;
 rings[fill[0]] = 1;
-arena.set([255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 0x88, 0xb5], 8192);
-theirs[tx[3]] = 8192;
+const data = 8192 + 256;
+arena.set([255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 0x88, 0xb5], data);
+theirs[tx[3]] = data;
 theirs[tx[3] + 2] = 60;
 theirs[tx[0]] = 1;
 assert.equal(xsks.kick(right.fd, 1), 0);
 assert.equal(theirs[done[0]], 1);
-assert.equal(theirs[done[3]], 8192);
+assert.equal(theirs[done[3]], data);
 for (let i = 0; i < 1e6 && Atomics.load(rings, rx[0]) === 0; i++);
 const at = rings[rx[3]];
 assert.equal(at, 4096 + 256);
-assert.deepEqual(arena.slice(at, at + 14), arena.slice(8192, 8192 + 14));
+assert.deepEqual(arena.slice(at, at + 14), arena.slice(data, data + 14));
 const counts = new Float64Array(6);
 assert.equal(xsks.statistics(left.fd, counts), 0);
 assert.equal(xsks.statistics(left.fd, new Float64Array(5)), -22);
@@ -201,7 +202,7 @@ if (isMainThread) {
   const index = new DataView(reply.buffer).getInt32(20, true);
   for (let i = 0; ; i++) {
     try {
-      xsks.closeXsk(xsks.openXsk(again, index, 0, 0x1a, arena, 2048, entries, layout).handle);
+      xsks.closeXsk(xsks.openXsk(again, index, 0, 0x1a, arena, 2048, 16, entries, layout).handle);
       break;
     } catch (error) {
       if (i === 100) throw error;

@@ -210,7 +210,8 @@ class AfxdpNetdev extends KernelNetdev {
       rxQueues: queues,
       txQueues: queues,
       maxFrame: MAX_PACKET,
-      txOffloads: 0,
+      // By the kernel, or by the queue itself.
+      txOffloads: OFFLOAD_CSUM_PARTIAL,
       rxOffloads: this.#rxOffloads,
       mode: this.state[STATE_ZEROCOPY] === -1 ? 'zerocopy' : this.#program.attach,
       refused: [...this.#zerocopyRefused(), ...this.#program.refused],

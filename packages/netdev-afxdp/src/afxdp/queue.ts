@@ -13,15 +13,8 @@ import {
 import { isSystemError, type SystemError } from '@etherloom/netdev-linux/data';
 import { type XskBinding, type XskSocket, xskBinding } from '../binding.js';
 import { STATE_ZEROCOPY } from '../state.hot.js';
-import {
-  COMPLETION_SIZE,
-  FILL_SIZE,
-  LAYOUT_WORDS,
-  RX_SIZE,
-  TX_SIZE,
-  type XskDescriptor,
-  XskQueue,
-} from './xsk.hot.js';
+import { COMPLETION_SIZE, FILL_SIZE, LAYOUT_WORDS, RX_SIZE, TX_METADATA, TX_SIZE } from './rings.hot.js';
+import { type XskDescriptor, XskQueue } from './xsk.hot.js';
 
 /** Sizes of the rings, as the binding takes them. */
 const ENTRIES = Uint32Array.of(RX_SIZE, TX_SIZE, FILL_SIZE, COMPLETION_SIZE);
@@ -121,9 +114,21 @@ function openPatiently(
   arena: Uint8Array,
   layout: Int32Array,
 ): XskSocket {
+  // In zero-copy mode it is the card's driver that reads metadata or, without a word, does not.
+  const metadata = (flags & XDP_COPY) === 0 ? 0 : TX_METADATA;
   for (let waited = 0; ; waited += BUSY_STEP) {
     try {
-      return native.openXsk(control, ifindex, index, flags, arena, SMALL_FRAME_SIZE, ENTRIES, layout);
+      return native.openXsk(
+        control,
+        ifindex,
+        index,
+        flags,
+        arena,
+        SMALL_FRAME_SIZE,
+        metadata,
+        ENTRIES,
+        layout,
+      );
     } catch (error) {
       const busy = isSystemError(error) && error.syscall === 'bind' && error.errno === EBUSY;
       if (!busy || waited >= BUSY_WAIT) throw error;
