@@ -6,7 +6,7 @@
  * nobody would refill it.
  */
 
-import type { FramePool, PacketBatch } from '@etherloom/core';
+import type { FramePool, PacketBatch } from '@etherloom/core/data';
 import {
   BATCH_SIZE,
   DROP_NO_FRAME,
@@ -17,7 +17,7 @@ import {
   OFFLOAD_GSO,
   QUEUE_RX_BYTES,
   QUEUE_RX_PACKETS,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import type { XskBinding } from '../binding.js';
 import { ETH_HEADER } from '../frame.hot.js';
 import { STATE_MTU } from '../state.hot.js';

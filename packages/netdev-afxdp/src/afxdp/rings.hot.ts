@@ -1,6 +1,6 @@
 /** The rings of an AF_XDP socket as its two directions see them: sizes, layout, and what both need. Constants and types only. */
 
-import type { FramePool } from '@etherloom/core';
+import type { FramePool } from '@etherloom/core/data';
 import type { XskBinding } from '../binding.js';
 
 /** Entries of the rings: receive, transmit, fill, completion. The kernel wants powers of two. */

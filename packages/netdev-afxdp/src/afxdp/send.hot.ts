@@ -2,13 +2,13 @@
  * Transmission through an AF_XDP socket: its transmit ring and its completion ring. Hot: no allocation, no throw.
  *
  * A checksum that the packet's sender left to a device stays left: metadata in front of the packet (struct xsk_tx_metadata;
- * Linux 6.8) says where it is to be finished, and in copy mode the kernel's stack passes that on to the device like a
- * host's own. A veth pair then computes none at all, and its other end trusts the packet: TCP through two ports takes a third
- * less time than with checksums made here, 0.25 us a full segment, and checked there. Where the kernel
- * takes no metadata they are finished here.
+ * Linux 6.11) say where it is to be finished, and in copy mode the kernel's stack passes that on to the device, as of a host's own
+ * packets. A veth pair then computes none at all, and its other end trusts the packet: TCP between two ports is 1.15 times
+ * as fast as with checksums that are made here (0.25 us a full segment) and checked there. Where the kernel reads no metadata
+ * they are finished here.
  */
 
-import type { FramePool, PacketBatch } from '@etherloom/core';
+import type { FramePool, PacketBatch } from '@etherloom/core/data';
 import {
   DROP_NO_FRAME,
   DROP_TX_DOWN,
@@ -21,7 +21,7 @@ import {
   QUEUE_TX_BYTES,
   QUEUE_TX_PACKETS,
   SMALL_FRAME_SIZE,
-} from '@etherloom/core';
+} from '@etherloom/core/data';
 import type { XskBinding } from '../binding.js';
 import { ETH_HEADER, tooBig } from '../frame.hot.js';
 import { STATE_CLOSED, STATE_DOWN, STATE_MTU } from '../state.hot.js';

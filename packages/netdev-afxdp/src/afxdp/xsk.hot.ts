@@ -10,8 +10,14 @@
  * kernel's on any processor.
  */
 
-import type { FramePool, NetdevQueue, PacketBatch, QueueDescriptor, QueueResources } from '@etherloom/core';
-import { DROP_NO_FRAME, DROP_RX_FULL, DROP_RX_OVERSIZE, DROP_TX_DOWN } from '@etherloom/core';
+import type {
+  FramePool,
+  NetdevQueue,
+  PacketBatch,
+  QueueDescriptor,
+  QueueResources,
+} from '@etherloom/core/data';
+import { DROP_NO_FRAME, DROP_RX_FULL, DROP_RX_OVERSIZE, DROP_TX_DOWN } from '@etherloom/core/data';
 import type { XskBinding, XskSocket } from '../binding.js';
 import { STATE_CLOSED, STATE_SOCKETS } from '../state.hot.js';
 import { XskReceiver } from './receive.hot.js';
