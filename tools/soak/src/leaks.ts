@@ -2,10 +2,10 @@
  * What a process holds when it should hold nothing: descriptors, threads, memory. Looks are taken in the same state each
  * time, with everything torn down and the garbage collected, so that like is compared with like.
  *
- * Descriptors and threads are counted, and none may be left. Memory goes up and down with what compilers and allocators keep,
- * so it is its slope that tells, beyond a floor that is named below: median and minimum of the earlier looks are compared with those of
- * the later ones, so that odd ones change little. The first looks do not count: heaps, and the arenas that malloc has for threads, grow to what the
- * work takes first.
+ * Descriptors and threads are counted, and none may be left. Memory goes up and down with what compilers and allocators
+ * keep, so it is its slope that tells, beyond a floor that is named below: median and minimum of the earlier looks are
+ * compared with those of the later ones, so that odd ones change little. The first looks do not count: heaps, and what
+ * malloc keeps of them, grow to what the work takes first.
  */
 
 import { readdirSync } from 'node:fs';
@@ -37,7 +37,7 @@ export interface Look {
   readonly threads: number;
   /** JavaScript objects of the control thread and what else V8 holds for them, without array buffers: bytes. */
   readonly heap: number;
-  /** Array buffers and shared memory of all threads, in bytes. */
+  /** Array buffers and shared memory that the control thread made, its own and what it shares with threads, in bytes. */
   readonly arrays: number;
   /** Memory as the system counts it, of all threads, in bytes. */
   readonly rss: number;
