@@ -69,7 +69,28 @@ learning:
     ],
     [
       'a: 1\ndatapath: []',
-      'switch.yaml, line 1: "a" is not a setting\nswitch.yaml, line 1: "datapath" is not a setting',
+      [
+        'switch.yaml, line 1: "a" is not a setting; there are runDir, logLevel, drivers, dummy, pmdThreads, pmdCpus, vlanLimit, datapaths, learning',
+        'switch.yaml, line 1: "datapath" is not a setting; there are runDir, logLevel, drivers, dummy, pmdThreads, pmdCpus, vlanLimit, datapaths, learning',
+      ].join('\n'),
+    ],
+    [
+      'learning:\n  age: 1',
+      'switch.yaml, line 2: "learning.age" is not a setting; there are macAge, maxIdle, maxMacs, maxFlows',
+    ],
+    [
+      'datapaths:\n  - name: br0\n    kind: x',
+      'switch.yaml, line 2: "datapaths[0].kind" is not a setting; there are name, client, type, ports',
+    ],
+    [
+      'datapaths:\n  - name: br0\n    ports:\n      - name: p\n        port_no: 1',
+      'switch.yaml, line 4: "datapaths[0].ports[0].port_no" is not a setting; there are name, type, number, options',
+    ],
+    ['vlanLimit: 3', 'switch.yaml, line 1: "vlanLimit" is 3, but should be one of 1, 2'],
+    ['pmdCpus: [1024]', 'switch.yaml, line 1: "pmdCpus[0]" is 1024, but should be 1023 or less'],
+    [
+      'learning:\n  macAge: .inf',
+      'switch.yaml, line 2: "learning.macAge" is Infinity, but should be a number',
     ],
     ['datapaths:\n  - type: netdev', 'switch.yaml, line 2: "datapaths[0].name" is missing'],
     ['datapaths:\n  - name: 7', 'switch.yaml, line 2: "datapaths[0].name" is 7, but should be text'],
@@ -114,6 +135,16 @@ learning:
     );
     expect(complaint(() => readConfigFile(join(directory, 'none.yaml')))).toBe(
       'config file none.yaml cannot be read: it does not exist',
+    );
+    expect(complaint(() => load('dummy: true\n---\ndummy: true\n'))).toBe(
+      'switch.yaml, line 2: not valid YAML or JSON: a second document begins here, and a configuration is one',
+    );
+    expect(complaint(() => load('datapaths: *ports\n'))).toMatch(
+      /^switch\.yaml: an alias cannot be followed: Unresolved alias .*: ports; write out what it stands for$/,
+    );
+    const bomb = [...'bcdefg'].map((name, i) => `${name}: [${`*${'abcdef'[i]}, `.repeat(9)}]`).join('\n');
+    expect(complaint(() => load(`a: &a [x]\n${bomb.replaceAll(/^(.):/gm, '$1: &$1')}`))).toMatch(
+      /^switch\.yaml: an alias cannot be followed: Excessive alias count/,
     );
   });
 });

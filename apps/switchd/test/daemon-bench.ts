@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { etherloom } from '@etherloom/cli';
 
-const SWITCHD = fileURLToPath(new URL('../bin/switchd.js', import.meta.url));
+export const SWITCHD = fileURLToPath(new URL('../bin/switchd.js', import.meta.url));
 
 export interface Ended {
   readonly code: number | null;

@@ -1,12 +1,14 @@
 /** switchd as a process: starting, being asked, stopping, and refusing without leaving anything behind. */
 
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '@etherloom/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DaemonBench } from './daemon-bench.js';
+import { DaemonBench, SWITCHD } from './daemon-bench.js';
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
 
 let bench: DaemonBench;
 beforeEach(() => {
@@ -45,6 +47,21 @@ describe('a running switchd', () => {
     // When the command returns, the directory is free for the next daemon.
     await bench.running('--no-config');
     expect((await another.ended).code).toBe(0);
+  });
+
+  it('runs on when nobody can read what it says', async () => {
+    const full = openSync('/dev/full', 'w');
+    const argv = [SWITCHD, '--run-dir', bench.runDir, '--no-config', '--log-stderr'];
+    const child = spawn(process.execPath, argv, { stdio: ['ignore', full, full] });
+    closeSync(full);
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+    try {
+      while ((await bench.etherloom('dump-dps')).code !== 0) await pause();
+      expect(await bench.etherloom('exit')).toMatchObject({ code: 0 });
+      expect(await ended).toBe(0);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   it('has learning switches on datapaths that are made over the control socket', async () => {
@@ -179,6 +196,8 @@ describe('a switchd that cannot start', () => {
     );
     const file = config('');
     expect(await refused('--run-dir', join(file, 'run'))).toMatch(/^1 .*cannot be made \(ENOTDIR\)/);
+    // Nothing can be made in there, and the system says so as if it were not there itself.
+    expect(await refused('--run-dir', '/proc/etherloom')).toMatch(/^1 .*cannot be made \(ENOENT\)/);
     mkdirSync(join(bench.runDir, 'switchd.log'), { recursive: true });
     expect(await refused()).toMatch(/^1 .*the log .*switchd\.log cannot be written/);
     expect(readdirSync(bench.runDir)).toEqual(['switchd.log']);
@@ -206,7 +225,7 @@ describe('etherloom as a program', () => {
     // Until it watches, nobody can tell when that is.
     for (let port = 10; out === ''; port++) {
       await bench.etherloom('add-if', 'br0', `p${port},type=dummy`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await pause();
     }
     child.kill('SIGINT');
     expect(await ended).toBe(0);

@@ -1,6 +1,7 @@
 /** Entry of the command `etherloom`. */
 
 import { once } from 'node:events';
+import { EXIT_SERVER } from './etherloom/errors.js';
 import { main } from './etherloom/main.js';
 
 const { stdout, stderr } = process;
@@ -17,8 +18,9 @@ function end(exitCode: number): void {
 
 // `etherloom dump-flows | head` closes the pipe early: that is no error.
 stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  end(0);
+  if (error.code === 'EPIPE') return end(0);
+  stderr.write(`etherloom: the answer cannot be written: ${error.message}\n`);
+  process.exit(EXIT_SERVER);
 });
 // The exit codes that shells know.
 process.once('SIGINT', () => end(130));

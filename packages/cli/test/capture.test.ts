@@ -131,6 +131,7 @@ it.each([
   [['--flow', 'eth('], 1, 'the flow "eth(" cannot be read'],
   [['--count', '0'], 1, '--count 0 is not a whole number from 1'],
   [['-w', '/nowhere/x.pcap'], 2, 'the capture file /nowhere/x.pcap cannot be written'],
+  [['-w', '/dev/full'], 2, 'the capture file /dev/full cannot be written: ENOSPC'],
   [['-w', '-', '--json'], 1, 'a capture file is no JSON'],
   [['br9'], 2, 'no datapath is called "br9"'],
 ] as const)('capture %j is refused', async (argv, code, message) => {

@@ -1,10 +1,10 @@
 /** Reads and checks configuration. Every error is one sentence: file, line, path, offending value, what was expected. */
 
 import { readFileSync } from 'node:fs';
-import { isNode, LineCounter, parseDocument } from 'yaml';
+import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { UserError } from '../user-error.js';
-import { type Config, type ConfigInput, configSchema } from './schema.js';
+import { type Config, type ConfigInput, configSchema, settingsAt } from './schema.js';
 
 type Path = readonly PropertyKey[];
 
@@ -15,30 +15,49 @@ export interface RawConfig {
   where(path: Path): string;
 }
 
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'it does not exist',
+  EISDIR: 'it is a directory',
+  EACCES: 'permission denied; make it readable for the user that runs switchd',
+};
+
+/** What a document says. Its aliases (`*name`) are looked up only now: one without its anchor, or too many, is an error. */
+function values(document: Document, file: string): unknown {
+  try {
+    // An empty file asks for nothing.
+    return document.toJS() ?? {};
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    throw new UserError(
+      `${file}: an alias cannot be followed: ${error.message}; write out what it stands for`,
+    );
+  }
+}
+
 /** Reads a YAML or JSON file (JSON is YAML). Throws a `UserError`. */
 export function readConfigFile(file: string): RawConfig {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : error;
-    const reason =
-      code === 'ENOENT' ? 'it does not exist' : code === 'EISDIR' ? 'it is a directory' : String(code);
-    throw new UserError(`config file ${file} cannot be read: ${reason}`);
+    const code = String(error instanceof Error && 'code' in error ? error.code : error);
+    throw new UserError(`config file ${file} cannot be read: ${UNREADABLE[code] ?? code}`);
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const [broken] = document.errors;
   if (broken !== undefined) {
     // yaml appends a drawing of the place after the first line.
-    const reason = broken.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, '');
+    const reason =
+      broken.code === 'MULTIPLE_DOCS'
+        ? 'a second document begins here, and a configuration is one'
+        : broken.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, '');
     throw new UserError(
       `${file}, line ${lines.linePos(broken.pos[0]).line}: not valid YAML or JSON: ${reason}`,
     );
   }
   return {
-    // An empty file asks for nothing.
-    data: document.toJS() ?? {},
+    data: values(document, file),
     where(path) {
       // The nearest thing that is written down: a missing member has no line, but what it is missing from has.
       for (let length = path.length; length >= 0; length--) {
@@ -69,11 +88,15 @@ function describe(issue: z.core.$ZodIssue, raw: RawConfig, data: unknown, overri
   const where = top !== undefined && Object.hasOwn(overrides, top) ? 'command line' : raw.where(issue.path);
   const place = issue.path.length === 0 ? 'the configuration' : `"${formatPath(issue.path)}"`;
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${where}: "${formatPath([...issue.path, key])}" is not a setting`);
+    const known = settingsAt(issue.path).join(', ');
+    return issue.keys.map(
+      (key) => `${where}: "${formatPath([...issue.path, key])}" is not a setting; there are ${known}`,
+    );
   }
   const value = valueAt(data, issue.path);
   if (value === undefined) return [`${where}: ${place} is missing`];
-  const shown = JSON.stringify(value);
+  // YAML has numbers that JSON has no text for: .inf, .nan.
+  const shown = typeof value === 'number' ? String(value) : JSON.stringify(value);
   if (issue.code === 'custom') return [`${where}: ${place}: ${shown} ${issue.message}`];
   return [`${where}: ${place} is ${shown}, but should be ${expectation(issue)}`];
 }

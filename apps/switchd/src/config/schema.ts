@@ -13,6 +13,9 @@ export const DEFAULT_DRIVERS = [
 ];
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
+/** The last one that a set of CPUs of the C library has (CPU_SETSIZE, sched_setaffinity(2)). */
+const LAST_CPU = 1023;
+
 const name = z.string().min(1);
 /** Driver options are text on the netdev contract; YAML may write numbers and truth values bare. */
 const optionValue = z.union([z.string(), z.number(), z.boolean()]).transform(String);
@@ -54,9 +57,9 @@ export const configSchema = z
     /** Poll-mode threads of each datapath; 0: packets go their way on the main thread. */
     pmdThreads: z.int().min(0).max(MAX_PMD_THREADS).default(0),
     /** CPUs to bind them to, in turn. */
-    pmdCpus: z.array(z.int().min(0)).default([]),
+    pmdCpus: z.array(z.int().min(0).max(LAST_CPU)).default([]),
     /** VLAN tags of a packet that its flow can match; what is behind them counts as payload. Open vSwitch's default is 1. */
-    vlanLimit: z.union([z.literal(1), z.literal(2)]).default(2),
+    vlanLimit: z.literal([1, 2]).default(2),
     datapaths: z.array(datapath).default([]),
     learning: learning.prefault({}),
   })
@@ -86,6 +89,13 @@ export const configSchema = z
       }
     }
   });
+
+/** The settings that there are at a place in the configuration, which must be one of a mapping. */
+export function settingsAt([top, , inDatapath]: readonly PropertyKey[]): string[] {
+  if (top === undefined) return Object.keys(configSchema.shape);
+  if (top === 'learning') return Object.keys(learning.shape);
+  return Object.keys((inDatapath === undefined ? datapath : port).shape);
+}
 
 export type Config = z.output<typeof configSchema>;
 export type ConfigInput = z.input<typeof configSchema>;

@@ -35,7 +35,9 @@ const isDriver = (module: unknown): module is DriverModule =>
   typeof module.createNetdevProviders === 'function';
 
 const reason = (error: unknown): string =>
-  isDpifError(error) || error instanceof Error ? error.message.split('\n')[0]! : String(error);
+  isDpifError(error) || error instanceof Error
+    ? error.message.split('\n')[0]!.replace(/ imported from .*/, '')
+    : String(error);
 
 async function importDriver(name: string, directory: string): Promise<unknown> {
   const isPath = name.startsWith('.') || isAbsolute(name);

@@ -3,8 +3,8 @@
  * names by which ovs-appctl and `etherloom` find them. One daemon per directory.
  */
 
-import { existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, mkdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../user-error.js';
 import { Pidfile } from './pidfile.js';
 
@@ -48,7 +48,7 @@ export class RunDir {
     }
     let made: string | undefined;
     try {
-      made = mkdirSync(path, { recursive: true, mode: DIR_MODE });
+      made = makeDirectory(path);
     } catch (error) {
       throw cannot('be made', path, error);
     }
@@ -105,6 +105,18 @@ export class RunDir {
       if (path === this.#made) return;
     }
   }
+}
+
+/**
+ * Makes a directory and those above it; returns the outermost one that was not there. Node's own recursive mkdir never comes back,
+ * and takes all memory, where the system says ENOENT of a directory that is there, as it does below /proc.
+ */
+function makeDirectory(path: string): string | undefined {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return undefined;
+  const parent = dirname(path);
+  const made = existsSync(parent) ? undefined : makeDirectory(parent);
+  mkdirSync(path, { mode: DIR_MODE });
+  return made ?? path;
 }
 
 const socketPath = (directory: string, pid: number): string => join(directory, `switchd.${pid}.ctl`);

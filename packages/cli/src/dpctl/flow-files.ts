@@ -53,7 +53,7 @@ async function processFile(
     const code = error instanceof Error && 'errno' in error ? errnoCode(Number(error.errno)) : 'EIO';
     report.tolerate(
       `Opening file "${file}" failed (${ERRNO[code][1]})`,
-      `the file ${file} cannot be read (${code}); give a path that switchd can read`,
+      `the file ${file} cannot be read (${code}); give the path of a file that can be read`,
     );
     return;
   }

@@ -1,6 +1,6 @@
 /** `etherloom capture`: packets that ports of a running datapath receive and send, as lines of text or as a capture file. */
 
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import {
   type CapturedPacket,
   type CaptureOptions,
@@ -160,19 +160,26 @@ async function writerOf(call: Call, dpif: Dpif): Promise<Writer> {
       (bytes) => streams.out(bytes),
       async () => {},
     );
-  let file: FileHandle;
+  const file = await written(path, open(path, 'w'));
   try {
-    file = await open(path, 'w');
+    return await pcap(
+      (bytes) => written(path, file.writeFile(bytes)),
+      () => written(path, file.close()),
+    );
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** What an operation on the capture file gives. Rejects with the reason when the system refuses it: a full disk, for one. */
+async function written<T>(path: string, operation: Promise<T>): Promise<T> {
+  try {
+    return await operation;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CliError(`the capture file ${path} cannot be written: ${reason}`, EXIT_SERVER);
   }
-  return pcap(
-    async (bytes) => {
-      await file.writeFile(bytes);
-    },
-    () => file.close(),
-  );
 }
 
 /** The header leaves at once, so that a reader at the other end of a pipe knows what it reads. */

@@ -18,7 +18,7 @@ const NAMES: CliOption = { name: 'names', help: 'print ports by name' };
 const CLEAR: CliOption = { name: 'clear', help: 'start the statistics of the flow at zero' };
 const MAY_CREATE: CliOption = { name: 'may-create', help: 'add the flow when it is not there' };
 const FLOW = `'in_port(1),eth(),eth_type(0x0806),arp()'`;
-const FILE = 'a file of flows, one to a line, "-" for standard input';
+const FILE = 'a file, one to a line, "-" for standard input';
 
 type Details = Pick<CliCommand, 'summary' | 'datapaths'> &
   Partial<Pick<CliCommand, 'usage' | 'minArgs' | 'maxArgs' | 'options' | 'examples' | 'files' | 'run'>>;

@@ -22,6 +22,8 @@ export async function connectDaemon(target: {
   readonly runDir: string;
 }): Promise<UnixctlClient> {
   const path = target.socket ?? socketOf(target.runDir);
+  if (path === '')
+    throw new CliError('--socket is empty; give the path of the control socket, or leave it out');
   try {
     return await UnixctlClient.connect(path);
   } catch (error) {

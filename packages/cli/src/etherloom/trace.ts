@@ -55,7 +55,8 @@ function fromCapture(argument: string): TracedPacket {
   try {
     bytes = readFileSync(before);
   } catch (error) {
-    throw new DpifError('EIO', `the capture file ${before} cannot be read: ${String(error)}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DpifError('EIO', `the capture file ${before} cannot be read: ${reason}`);
   }
   const records = readPcap(bytes, before);
   const record = records[Number(digits) - 1];

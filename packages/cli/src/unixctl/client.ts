@@ -85,7 +85,8 @@ export class UnixctlClient {
 
   static #connect(path: string): Promise<UnixctlClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect(path);
+      // Not as a bare text: that would be a TCP port if it is a number.
+      const socket = connect({ path });
       const failed = (error: NodeJS.ErrnoException): void => {
         reject(
           new UnixctlConnectionError(`cannot connect to ${path}: ${error.code ?? error.message}`, error.code),

@@ -45,7 +45,8 @@ function readAction(reader: ActionReader): void {
     return;
   }
   const row = ACTION_KEYWORDS.find(scan);
-  if (row?.parse === undefined || (strict && row.printOnly)) scan.fail('an action');
+  if (row?.parse === undefined || (strict && row.printOnly))
+    scan.fail('an action such as 2, drop or push_vlan(');
   else row.parse(reader);
 }
 
