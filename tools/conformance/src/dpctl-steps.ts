@@ -51,7 +51,7 @@ export const DUMMY_OPTIONS: Readonly<Record<string, RegExp>> = {
 };
 
 /** Names of the datapaths that a command makes, which their local ports have, too. */
-export function newDatapathsOf(step: DpctlStep): string[] {
+function newDatapathsOf(step: DpctlStep): string[] {
   const { name, args } = wordsOf(step);
   return name === 'dpctl/add-dp' && args[0] !== undefined ? [args[0].slice(args[0].indexOf('@') + 1)] : [];
 }

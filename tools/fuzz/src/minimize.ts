@@ -9,7 +9,7 @@ const MAX_RUNS = 4000;
 const MAX_SECONDS = 30;
 
 /** What two failures of the same bug have in common: the property, or the place in our code that threw. */
-export function signature(error: Error): string {
+function signature(error: Error): string {
   if (error instanceof Violation) return error.property;
   const frame = error.stack?.split('\n').find((line) => /\/packages\/.*:\d+:\d+\)?$/.test(line));
   return `${error.name} ${frame?.trim() ?? ''}`;

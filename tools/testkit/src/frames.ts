@@ -32,8 +32,8 @@ export interface VlanTag {
   readonly tpid?: number;
 }
 
-export const DEFAULT_SRC = '02:00:00:00:00:01';
-export const DEFAULT_DST = '02:00:00:00:00:02';
+const DEFAULT_SRC = '02:00:00:00:00:01';
+const DEFAULT_DST = '02:00:00:00:00:02';
 
 /** An Ethernet frame: 14 bytes, 4 per tag (outermost first), payload. Not padded: see {@link pad}. */
 export function ethernet(

@@ -31,7 +31,7 @@ const port = z.strictObject({
 });
 
 /** Who answers a datapath's upcalls: a learning switch, or nobody, so that packets without a flow are dropped and counted. */
-export const CLIENTS = ['learning', 'none'] as const;
+const CLIENTS = ['learning', 'none'] as const;
 
 const datapath = z.strictObject({
   name,

@@ -88,7 +88,7 @@ function isCheck(value: unknown): value is DoctorCheck {
 }
 
 /** A table for each group, and below what is not as it should be what to do about it. */
-export function renderDoctor(checks: readonly DoctorCheck[], screen: Screen): string {
+function renderDoctor(checks: readonly DoctorCheck[], screen: Screen): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
   const lines: string[] = [];
   let before: string | undefined;

@@ -198,7 +198,7 @@ function decodeBody(data: Uint8Array): Cookie | undefined {
 }
 
 /** The bytes of a cookie; throws an `OdpError` for a value out of range. */
-export function encodeCookie(model: unknown): Uint8Array {
+function encodeCookie(model: unknown): Uint8Array {
   if (!isObject(model)) return reject('userdata', 'a cookie or a string', model);
   const data = new Uint8Array(COOKIE_LENGTH);
   const put16 = (at: number, name: string) => putLe16(data, BODY + at, uint(model[name], 16, name));

@@ -93,7 +93,7 @@ export const scriptArbitrary: fc.Arbitrary<Script> = fc.record({
 });
 
 /** A look at everything. */
-export const FINAL_COMMANDS: readonly (readonly string[])[] = [
+const FINAL_COMMANDS: readonly (readonly string[])[] = [
   ['dpctl/dump-flows', '-m', DP],
   ['dpctl/dump-flows', DP],
   ['dpctl/show', '-s'],
