@@ -290,3 +290,34 @@ test('refuses what no datapath counts and no tunnel carries', () => {
   key.set([0x08, 0x01, 16, 0, 0x04, 0x01, 8, 0]);
   expect(() => decodeKey(key)).toThrow(/Geneve options of 256 bytes/);
 });
+
+describe('tunnels that a mask says too little of', () => {
+  // Made with Open vSwitch 3.1.
+  const zeros = '00 00 00 00 00 00 00 00';
+  const source = `key1(bad key length 8, expected 4)(01 02 03 04 05 06 07 08/(bad mask length 8, expected 4)(${zeros})`;
+  test.each([
+    [
+      'an option behind one of a wrong length has its mask',
+      '200010000c000100010203040506070808000200010203040500040040000000',
+      '04001000',
+      `tunnel(${source}key201 02 03 04/(bad mask length 8, expected 4)(${zeros})` +
+        `key440/(bad mask length 8, expected 1)(${zeros}))`,
+    ],
+    [
+      'until one fits',
+      '2000100008000000000000000800010005060708080002000102030404000500',
+      '04001000',
+      'tunnel(key0(bad key length 4, expected 8)(00 00 00 00/(bad mask length 4, expected 8)(00 00 00 00))',
+    ],
+    [
+      'and extensions of VXLAN likewise',
+      '2400100020000b0008000200424aeab60600000058d200000c000100cda182634fdfe83c',
+      '0800100004000600',
+      'tunnel(vxlan(key2(bad key length 4, expected 0)(42 4a ea b6/(bad mask length 4, expected 0)(00 00 00 00)' +
+        'key0(bad key length 2, expected 0)(58 d2/(bad mask length 4, expected 0)(00 00 00 00)' +
+        'key1(bad key length 8, expected 4)(cd a1 82 63 4f df e8 3c/00 00 00 00)),flags(-csum))',
+    ],
+  ])('%s', (_what, key, mask, text) => {
+    expect(formatFlowKey(Buffer.from(key, 'hex'), Buffer.from(mask, 'hex'))).toBe(text);
+  });
+});

@@ -44,6 +44,9 @@ export class MaskFinder {
   }
 }
 
+/** The mask of an attribute that the mask does not mention: zeros. */
+export const wildcard = (length: number): Span => ({ bytes: new Uint8Array(length), at: 0, length });
+
 /** Bytes in hexadecimal with spaces between them. */
 export function spacedHex({ bytes, at, length }: Span): string {
   let out = '';

@@ -7,7 +7,7 @@ import { LENGTH_INVALID, MAX_GENEVE_BYTES, VXLAN_EXT_GBP } from './attributes.js
 import { allBytes, getBe32, getLe16, getLe32, putBe16, putBe32, putLe32 } from './bytes.js';
 import { alternateHex, type FieldKind, isUint, printField } from './kind.js';
 import { be16, be16x, be32, u8, u8x, u32 } from './kinds.js';
-import { badLength, findAttribute, printUnknown } from './payload.js';
+import { badLength, findAttribute, printUnknown, wildcard } from './payload.js';
 import { bad, fieldsCodec, isObject, type Span, show } from './shape.js';
 import { readHex, wideHex } from './wide-kinds.js';
 
@@ -64,17 +64,20 @@ export const vxlan: OptionShape<{ gbp: { id: number; flags: number } }> = {
   opening: 'vxlan(gbp(',
   print(value, mask, verbose) {
     let out = '';
+    // As for the options of the tunnel itself: a mask that was made for an extension of a wrong length is printed once more.
+    let made: Span | undefined;
     const reader = new NlReader(value.bytes, value.at, value.at + value.length);
     while (reader.next()) {
       const { type } = reader;
       const part = { bytes: value.bytes, at: reader.offset, length: reader.length };
-      const partMask =
-        mask &&
-        (findAttribute(mask, type) ?? { bytes: new Uint8Array(part.length), at: 0, length: part.length });
+      const partMask = mask && (findAttribute(mask, type) ?? (made ??= wildcard(part.length)));
       const broken = badLength(`key${type}`, part, partMask, vxlanLength(type));
       if (broken !== undefined) {
         out += broken;
-      } else if (type === VXLAN_EXT_GBP) {
+        continue;
+      }
+      made = undefined;
+      if (type === VXLAN_EXT_GBP) {
         const wild = partMask && getLe32(partMask.bytes, partMask.at);
         out += `${printGbp(getLe32(part.bytes, part.at), wild, verbose)},`;
       } else {

@@ -10,7 +10,7 @@ import type { Scanner } from '../text/scanner.js';
 import { LENGTH_NESTED, TUN_F_CSUM, TUN_F_DF, TUN_F_KEY, TUN_F_OAM, TUNNEL_ATTR } from './attributes.js';
 import { type FieldKind, printField } from './kind.js';
 import { be16, u8, u8x } from './kinds.js';
-import { badLength, findAttribute, printUnknown } from './payload.js';
+import { badLength, findAttribute, printUnknown, wildcard } from './payload.js';
 import {
   bad,
   endNested,
@@ -96,9 +96,6 @@ const OPTION_NAMES = new Keywords(OPENINGS);
 const EXPECTED = [...OPENINGS.map(([opening]) => opening), 'flags('].join(', ');
 const PUBLIC_FLAGS = TUN_F_OAM | TUN_F_DF | TUN_F_CSUM | TUN_F_KEY;
 
-/** The mask of an option that the mask does not mention: zeros. */
-const wildcard = (length: number): Span => ({ bytes: new Uint8Array(length), at: 0, length });
-
 function printFlagSet(flags: number, mask: number | undefined, verbose: boolean): string {
   if (mask === undefined) return `flags(${printFlags(TUNNEL_FLAG_NAMES, flags)})`;
   if (mask === 0 && !verbose) return '';
@@ -146,18 +143,22 @@ export const tunnel: Shape<TunnelModel> = {
     let out = '';
     let flags = 0;
     let wildFlags = mask === undefined ? 0 : flagsIn(mask);
+    // Behind an option of a wrong length OVS prints the mask that it made for that one once more, until one has the right length.
+    let made: Span | undefined;
     const reader = new NlReader(value.bytes, value.at, value.at + value.length);
     while (reader.next()) {
       const { type } = reader;
       const part = { bytes: value.bytes, at: reader.offset, length: reader.length };
       const length = tunnelLength(type);
       const partMask =
-        mask && (findAttribute(mask, type) ?? wildcard(length === LENGTH_NESTED ? 0 : part.length));
+        mask &&
+        (findAttribute(mask, type) ?? (made ??= wildcard(length === LENGTH_NESTED ? 0 : part.length)));
       const broken = badLength(`key${type}`, part, partMask, length);
       if (broken !== undefined) {
         out += broken;
         continue;
       }
+      made = undefined;
       if (type === TUNNEL_ATTR.PAD) continue;
       const known = BY_TYPE.get(type);
       if (known === undefined) {
