@@ -114,12 +114,15 @@ export class ClientPackets {
       const batch = this.#batch;
       batch.count = 0;
       batch.push(data, length);
-      pipeline.now = runner.now();
       const { packetType } = this.#metadata;
       const program = actions.programs[id]!;
       if (program.outputsOnly !== undefined && packetType === 0)
         pipeline.send(batch, this.#metadata.inPort, program.outputsOnly);
-      else pipeline.execute(batch, this.#metadata.key, packetType, program);
+      else {
+        // For flows that it may meet by recirculation.
+        pipeline.now = runner.now();
+        pipeline.execute(batch, this.#metadata.key, packetType, program);
+      }
     } finally {
       actions.release(id);
     }
