@@ -33,8 +33,6 @@ import type { FlowView } from './pipeline.hot.js';
 
 /** Operations that are read ahead at a time, a power of two: their keys stay in the first of the processor's caches. */
 export const AHEAD = 32;
-/** So few are performed faster than they are read ahead. */
-const TOO_FEW = 4;
 
 const ALL_FLAGS = FP_CREATE | FP_MODIFY | FP_ZERO_STATS;
 
@@ -99,7 +97,8 @@ export class FlowTable implements FlowView {
   expect(ops: readonly DpifOp[], first: number): void {
     for (const key of this.#ahead) key.op = undefined;
     const end = Math.min(first + AHEAD, ops.length);
-    if (end - first < TOO_FEW) return;
+    // Two are faster together than one by one already; one has nothing to wait for memory with.
+    if (end - first < 2) return;
     const inserts = this.#inserts;
     const finds = this.#finds;
     let [insert, find, touched] = [0, 0, 0];
