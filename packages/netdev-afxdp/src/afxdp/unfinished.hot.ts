@@ -13,7 +13,7 @@
  * size its segments had is lost; so what is longer than any path takes (1,500 bytes, or the MTU) is cut to that, which TCP does
  * not mind: its sender may have meant one long segment or many short ones.
  *
- * 12 to 16 ns a packet, against some 1,000 of the kernel's.
+ * 10 to 16 ns a packet, against some 1,000 of the kernel's.
  */
 
 import type { PacketBatch } from '@etherloom/core/data';
@@ -103,11 +103,14 @@ export function markUnfinished(view: DataView, batch: PacketBatch, i: number, lo
   } else if (proto !== PROTO_TCP) return;
   // Padding would be summed too; hosts leave it to their device to pad.
   if (end !== length || l4 + header > end) return;
+  const found = view.getUint16(data + l4 + field);
+  // UDP without a checksum: the sum of a pseudo header is never 0.
+  if (found === 0) return;
   let sum = proto + end - l4;
   for (let at = addresses; at < addresses + addressBytes; at += 4) {
     sum += view.getUint16(at) + view.getUint16(at + 2);
   }
-  if (view.getUint16(data + l4 + field) !== fold(sum)) return;
+  if (found !== fold(sum)) return;
   batch.offload[i] = PARTIAL;
   batch.csumStart[i] = l4;
   batch.csumOffset[i] = field;
