@@ -50,6 +50,12 @@ const ABORTING_SET = new RegExp(
 const MAX_PORT_NUMBER = 65_534;
 const MAX_PACKET = 65_535;
 
+/** Whether actions send to one port twice. */
+function sendsTwice(actions: string): boolean {
+  const ports = actions.split(/[^\w.=]+/).filter((word) => /^\d+$/.test(word));
+  return new Set(ports).size < ports.length;
+}
+
 export const DPCTL_DEVIATIONS: readonly Deviation[] = [
   about(
     'missed-and-lost',
@@ -96,6 +102,16 @@ export const DPCTL_DEVIATIONS: readonly Deviation[] = [
         Number.parseInt(want.slice(udp + 8, udp + 12), 16) > (want.length - udp) / 2
       );
     },
+  ),
+  about(
+    'copies-by-the-burst',
+    'A list that sends to a port twice sends a whole burst twice; the dummies of Open vSwitch receive one packet at a time.',
+    ({ step: at, have }, { record: { packets } }, record) =>
+      Array.isArray(packets) &&
+      packets.includes(have) &&
+      stepsOf(record)
+        .slice(0, at)
+        .some((step) => sendsTwice(putOf(step)?.actions ?? '')),
   ),
   about('key-error-wording', 'What is wrong with a key is said in our words.', ({ want, have }, { cmd }) => {
     // A packet that is to be composed: Open vSwitch answers the reason and the key, we the reason.

@@ -160,6 +160,11 @@ describe('deviations of sessions', () => {
     const again = [step(['dpctl/add-if', 'dummy@d1', 'a1,type=dummy'], 2, '', failed), ...show];
     expect(rules(again, 1, port(': ifindex=5'), port(''))).toEqual(['failed-add-changes-nothing']);
 
+    const sent = { cmd: ['@pcap', 'p2'], packets: ['aa', 'aa', 'bb', 'bb'] };
+    expect(rules([put('2,3,2'), sent], 1, 'aa', 'bb')).toEqual(['copies-by-the-burst']);
+    expect(rules([put('2,3,2'), sent], 1, 'aa', 'cc')).toEqual([]);
+    expect(rules([put('2,3'), sent], 1, 'aa', 'bb')).toEqual([]);
+
     const vlan = (tpid: string): string => `vlan(tpid=0x${tpid},vid=5,pcp=0): no mpls: 2`;
     expect(rules(show, 0, vlan('a888'), vlan('88a8'))).toEqual(['tpid-byte-order']);
     expect(rules(show, 0, vlan('a888'), vlan('9100'))).toEqual([]);
