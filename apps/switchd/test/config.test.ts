@@ -233,6 +233,13 @@ describe('drivers', () => {
     await expect(loadDrivers(['./empty.mjs'], directory)).rejects.toThrow(
       'driver "./empty.mjs" exports no createNetdevProviders(), as every I/O driver does; correct "drivers"',
     );
+    writeFileSync(
+      join(directory, 'hollow.mjs'),
+      "export const createNetdevProviders = () => [{ type: 'x' }];",
+    );
+    await expect(loadDrivers(['./hollow.mjs'], directory)).rejects.toThrow(
+      'driver "./hollow.mjs" cannot be used: its providers must have a type, open() and openQueue()',
+    );
     await expect(loadDrivers(['no-such-driver'], directory)).rejects.toThrow(
       /^driver "no-such-driver" cannot be loaded: .*; install it or correct "drivers"$/,
     );

@@ -44,7 +44,8 @@ export function readConfigFile(file: string): RawConfig {
     throw new UserError(`config file ${file} cannot be read: ${UNREADABLE[code] ?? code}`);
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
+  // At this level yaml prints no warnings of its own: what is odd is no setting, and said so.
+  const document = parseDocument(text, { lineCounter: lines, logLevel: 'error' });
   const [broken] = document.errors;
   if (broken !== undefined) {
     // yaml appends a drawing of the place after the first line.

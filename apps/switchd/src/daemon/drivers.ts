@@ -20,7 +20,10 @@ export async function loadDrivers(names: readonly string[], directory: string): 
       );
     }
     try {
-      for (const provider of loaded.createNetdevProviders()) registry.register(provider);
+      for (const provider of loaded.createNetdevProviders()) {
+        if (!isProvider(provider)) throw new Error('its providers must have a type, open() and openQueue()');
+        registry.register(provider);
+      }
     } catch (error) {
       throw new UserError(`driver "${name}" cannot be used: ${reason(error)}`);
     }
@@ -33,6 +36,18 @@ const isDriver = (module: unknown): module is DriverModule =>
   module !== null &&
   'createNetdevProviders' in module &&
   typeof module.createNetdevProviders === 'function';
+
+/** Whether it is what its type says: a driver may be anybody's, and need not be TypeScript. */
+const isProvider = (provider: unknown): boolean =>
+  typeof provider === 'object' &&
+  provider !== null &&
+  'type' in provider &&
+  typeof provider.type === 'string' &&
+  provider.type !== '' &&
+  'open' in provider &&
+  typeof provider.open === 'function' &&
+  'openQueue' in provider &&
+  typeof provider.openQueue === 'function';
 
 const reason = (error: unknown): string =>
   isDpifError(error) || error instanceof Error
