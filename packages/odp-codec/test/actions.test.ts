@@ -13,6 +13,8 @@ import {
 import { OdpError } from '../src/errors.js';
 import type { ParseOptions } from '../src/text/options.js';
 
+const AN_ACTION = 'an action such as 2, drop or push_vlan(';
+
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 
@@ -129,16 +131,16 @@ describe('text', () => {
     );
     // Open vSwitch looks for a port called "eth0)".
     expect(parseError('clone(eth0)', { ...options, strict: true }).column).toBe(7);
-    expect(parseError('eth1', options).expected).toBe('an action');
+    expect(parseError('eth1', options).expected).toBe(AN_ACTION);
   });
 
   test.each([
-    ['foo', 1, 'an action'],
+    ['foo', 1, AN_ACTION],
     ['1,2,trunc(x)', 11, 'a number'],
     ['push_vlan(vid=1,pco=2)', 19, "'p='"],
     ['pop_vlan1', 9, "',' or the end of the text"],
     ['ct(commit,zome=1)', 11, 'commit, force_commit, zone, mark, label, helper, timeout or nat'],
-    ['clone(1', 8, 'an action'],
+    ['clone(1', 8, AN_ACTION],
     ['sample(sample=101%,actions(1))', 15, 'a percentage from 0 to 100'],
     ['push_eth(src=1)', 14, 'an Ethernet address'],
     ['userspace(pid=1,slow_path(nope))', 27, 'reasons of a slow path'],
