@@ -70,7 +70,11 @@ export const vxlan: OptionShape<{ gbp: { id: number; flags: number } }> = {
     while (reader.next()) {
       const { type } = reader;
       const part = { bytes: value.bytes, at: reader.offset, length: reader.length };
-      const partMask = mask && (findAttribute(mask, type) ?? (made ??= wildcard(part.length)));
+      let partMask = mask && findAttribute(mask, type);
+      if (mask !== undefined && partMask === undefined) {
+        made ??= wildcard(part.length);
+        partMask = made;
+      }
       const broken = badLength(`key${type}`, part, partMask, vxlanLength(type));
       if (broken !== undefined) {
         out += broken;

@@ -150,9 +150,11 @@ export const tunnel: Shape<TunnelModel> = {
       const { type } = reader;
       const part = { bytes: value.bytes, at: reader.offset, length: reader.length };
       const length = tunnelLength(type);
-      const partMask =
-        mask &&
-        (findAttribute(mask, type) ?? (made ??= wildcard(length === LENGTH_NESTED ? 0 : part.length)));
+      let partMask = mask && findAttribute(mask, type);
+      if (mask !== undefined && partMask === undefined) {
+        made ??= wildcard(length === LENGTH_NESTED ? 0 : part.length);
+        partMask = made;
+      }
       const broken = badLength(`key${type}`, part, partMask, length);
       if (broken !== undefined) {
         out += broken;
