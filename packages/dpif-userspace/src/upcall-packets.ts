@@ -3,6 +3,7 @@
  * device would send. Control path in all but where it runs: what needs work is rare, the first packet of a flow of a host.
  */
 
+import { markAsUntransferable } from 'node:worker_threads';
 import { finishChecksum, OFFLOAD_CSUM_PARTIAL, OFFLOAD_GSO, Segmenter } from '@etherloom/core';
 
 /** Where the packets are that come up: an arena, or a ring that a poll-mode thread wrote them to. */
@@ -62,9 +63,10 @@ let poolUsed = 0;
 /** A copy of a packet in the memory. */
 export function copyOf({ bytes }: PacketMemory, data: number, length: number): Uint8Array {
   if (length <= OWN_MAX || length > SHARED_MAX) return bytes.slice(data, data + length);
-  // A pool whose buffer a client transferred away has no length, and is replaced as a full one is.
   if (poolUsed + length > pool.length) {
     pool = new Uint8Array(POOL_BYTES);
+    // A client that posts its packet to another thread must not take the others along: it posts a copy.
+    markAsUntransferable(pool.buffer);
     poolUsed = 0;
   }
   const start = poolUsed;

@@ -218,6 +218,23 @@ describe('memory', () => {
     expect((await drain()).length).toBe(50);
   });
 
+  it('a packet that a client posts to another thread takes no other with it', async () => {
+    rig = await bench();
+    await rig.dpif.recvSet(true);
+    await rig.port('p1', 1);
+    const frames = Array.from({ length: 10 }, (_, n) => flowOf(n, 100));
+    rig.device('p1').injectMany(frames);
+    await eventually(async () => (await rig.dpif.getDpStats()).missed === frames.length);
+    const packets = (await drain()).map(({ packet }) => packet);
+    expect(packets).toEqual(frames);
+    try {
+      structuredClone(packets[0], { transfer: [packets[0]!.buffer as ArrayBuffer] });
+    } catch {
+      // Node 20 copies what must not be transferred, later ones throw.
+    }
+    expect(packets).toEqual(frames);
+  });
+
   it('more handlers than make sense are refused', async () => {
     rig = await bench();
     await expect(rig.dpif.handlersSet(1_000_000_000)).rejects.toMatchObject({ code: 'EINVAL' });
