@@ -1,6 +1,6 @@
 /**
- * Devices that receive frames that were made before, as many as they are allowed to by now: what a client answers before
- * more may come. Frames that are sent are counted.
+ * Two devices that receive frames that were made before. More come as those before go out by the other one, so that a
+ * client's answers set the pace.
  */
 
 import { type Netdev, type NetdevConfig, type NetdevProvider, QUEUE_COUNTERS } from '@etherloom/core';
@@ -41,7 +41,7 @@ export class PairsDevice {
     return Atomics.load(this.#words, WORD_SENT);
   }
 
-  /** Lets the first `frames` frames come in, those before included. */
+  /** Lets the first `frames` frames come in, those before included, no faster than they are answered. */
   allow(frames: number): void {
     Atomics.store(this.#words, WORD_ALLOWED, Math.min(frames, this.count));
     wakeLocal(this.words);
@@ -60,12 +60,14 @@ export class PairsProvider implements NetdevProvider {
   async open(name: string, _config: NetdevConfig): Promise<Netdev> {
     const device = this.#devices.get(name);
     if (device === undefined) throw new TypeError(`no pairs device is called "${name}"`);
+    const other = [...this.#devices.values()].find((one) => one !== device) ?? device;
     const descriptor: PairsDescriptor = {
       module: MODULE,
       netdev: name,
       index: 0,
       counters: new SharedArrayBuffer(QUEUE_COUNTERS * 8),
       words: device.words,
+      other: other.words,
       frames: device.frames,
     };
     return bareDevice(name, this.type, descriptor);

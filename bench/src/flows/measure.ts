@@ -3,6 +3,7 @@
  * function builds a datapath, measures, and takes it down again.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import {
@@ -29,8 +30,6 @@ const PREPARED = 8192;
 const DUMP_BATCH = 256;
 /** Stations on either side: their pairs are the flows. */
 const STATIONS = 512;
-/** Packets on their way to a flow: fewer than an upcall queue holds. */
-const WINDOW = 384;
 
 export type Figures = Record<string, number>;
 
@@ -189,15 +188,14 @@ export async function learning(pmdThreads: number): Promise<Figures> {
     options: { maxFlows: 1 << 20, maxIdle: 3600 },
   });
   await learner.start();
-  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   const bring = async (device: PairsDevice, flows: number, base: number): Promise<void> => {
     const end = performance.now() + 60_000;
-    for (let have = 0; have < flows; have = learner.activity.flows - base) {
-      device.allow(Math.min(have + WINDOW, flows));
-      await turn();
+    device.allow(flows);
+    while (learner.activity.flows - base < flows) {
+      await sleep(1);
       if (performance.now() > end)
         throw new Error(
-          `only ${have} of ${flows} flows came: ${JSON.stringify([await dpif.getDpStats(), await dpif.portGetDrops(1), await dpif.portGetDrops(2), device.received, learner.macs, learner.activity])}`,
+          `only ${learner.activity.flows - base} of ${flows} flows came: ${JSON.stringify([await dpif.getDpStats(), await dpif.portGetDrops(1), await dpif.portGetDrops(2), device.received, learner.macs, learner.activity])}`,
         );
     }
   };

@@ -80,7 +80,7 @@ const POOLED_MAX = 512;
 /** ... and up to this length V8 keeps an array in its own heap, which is cheaper yet. */
 const POOLED_MIN = 64;
 /** Small, because one result that somebody keeps, keeps all of the pool that it is in. */
-const POOL_BYTES = 4096;
+const POOL_BYTES = 8192;
 
 let pool = new Uint8Array(0);
 let poolWords = new Int32Array(pool.buffer);
