@@ -20,16 +20,14 @@ export const DROP_TX_DOWN = 11;
 export const DROP_RECIRC_DEPTH = 12;
 export const DROP_ACTION_UNSUPPORTED = 13;
 export const DROP_ACTION_FAILED = 14;
-export const DROP_TTL_EXPIRED = 15;
-export const DROP_METER = 16;
-export const DROP_PORT_DELETED = 17;
-export const DROP_NO_HEADROOM = 18;
-export const DROP_RX_FAULT = 19;
-export const DROP_TX_NOT_ETHERNET = 20;
-export const DROP_BAD_OFFLOAD = 21;
-export const DROP_RX_FULL = 22;
-export const DROP_THREAD_CRASHED = 23;
-export const DROP_UPCALL_PURGED = 24;
+export const DROP_PORT_DELETED = 15;
+export const DROP_NO_HEADROOM = 16;
+export const DROP_RX_FAULT = 17;
+export const DROP_TX_NOT_ETHERNET = 18;
+export const DROP_BAD_OFFLOAD = 19;
+export const DROP_RX_FULL = 20;
+export const DROP_THREAD_CRASHED = 21;
+export const DROP_UPCALL_PURGED = 22;
 
 export interface DropReason {
   /** Identifier in JSON and metrics. */
@@ -54,8 +52,6 @@ export const DROP_REASONS: readonly DropReason[] = [
   { code: 'recirc_depth', sentence: 'the packet was recirculated more often than the limit allows' },
   { code: 'action_unsupported', sentence: 'the flow holds an action that this datapath does not support' },
   { code: 'action_failed', sentence: 'an action could not be applied to the packet' },
-  { code: 'ttl_expired', sentence: 'time to live ran out' },
-  { code: 'meter', sentence: 'a meter exceeded its rate' },
   { code: 'port_deleted', sentence: 'the port was deleted while the packet waited' },
   { code: 'no_headroom', sentence: 'the packet buffer has no room in front for another header' },
   { code: 'rx_fault', sentence: 'a fault-injection decorator dropped the received frame' },
