@@ -10,7 +10,6 @@ import {
   DROP_ACTION_UNSUPPORTED,
   DROP_EXPLICIT,
   DROP_FLOW,
-  DROP_METER,
   DROP_NO_FRAME,
   DROP_NO_HEADROOM,
 } from '../../src/drops.js';
@@ -144,7 +143,7 @@ describe('an extension', () => {
     ['lets it pass to nobody', EXTENSION_CONTINUE, 'meter(1)', [], [DROP_FLOW]],
     ['has sent a copy', EXTENSION_DELIVERED, 'lb_output(1)', [], []],
     ['has taken it', EXTENSION_TAKEN, 'tnl_pop(4),2', [], []],
-    ['drops it', DROP_METER, 'meter(1),2', [], [DROP_METER]],
+    ['drops it', DROP_ACTION_FAILED, 'meter(1),2', [], [DROP_ACTION_FAILED]],
     ['is not there', DROP_ACTION_UNSUPPORTED, 'clone(ct(commit),3),2', [2], [DROP_ACTION_UNSUPPORTED]],
   ])('%s', (_, verdict, actions, ports, drops) => {
     const bench = run(verdict, actions);
