@@ -1,14 +1,16 @@
 /*
  * The data half of Linux TAP for Node: bursts of frames between a descriptor and the packet arena.
  *
- * Node-API only, no state: any thread may load the module, and queues are their descriptors. Nothing throws, blocks or
- * allocates; functions return counts, or -errno. All offsets and lengths are checked against the memory given, so that
- * a wrong number in a batch cannot reach beyond it: one comparison a frame.
+ * Node-API only: any thread may load the module, and queues are their descriptors; of state there is an io_uring per
+ * thread. Nothing throws, blocks or allocates; functions return counts, or -errno. All offsets and lengths are checked
+ * against the memory given, so that a wrong number in a batch cannot reach beyond it: one comparison a frame.
  */
 #define _GNU_SOURCE
 #include "common.h"
+#include "uring.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -132,48 +134,172 @@ static napi_value rx_discard_js(napi_env env, napi_callback_info info) {
   return int_value(env, got);
 }
 
+/* ---- Sending ---- */
+
+/* What a thread keeps: its ring, while `users` queues have it open. */
+struct thread {
+  struct uring ring;
+  int32_t users;
+};
+
+static struct thread *thread_of(napi_env env) {
+  void *data = NULL;
+  return napi_get_instance_data(env, &data) == napi_ok ? data : NULL;
+}
+
+/* A thread that ends, however, leaves no ring behind. */
+static void finalize_thread(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  struct thread *thread = data;
+  uring_close(&thread->ring);
+  free(thread);
+}
+
 /*
- * txBurst(fd, arena: Uint8Array, frames: Int32Array, lengths: Int32Array, start, count, errors: Int32Array): number
+ * openRing(): number
  *
- * Writes `count` frames from `frames[start]` on, one write(2) each, with the virtio-net header that is in front of each,
- * and returns how many the device took. `errors[i]` is 0 or the errno of frame `start + i`; each is tried, since the
- * kernel refuses frames singly (too short, no memory).
+ * Has txBurst of this thread write by io_uring: 0, or the negative errno of why it cannot. One ring serves all queues of
+ * the thread, as one per queue would be a descriptor, two mappings and 0.1 ms for each port in each thread. Every openRing that
+ * gave 0 takes one closeRing.
+ */
+static napi_value open_ring_js(napi_env env, napi_callback_info info) {
+  (void)info;
+  struct thread *thread = thread_of(env);
+  if (thread == NULL) {
+    return int_value(env, -EINVAL);
+  }
+  if (thread->ring.fd < 0) {
+    const int error = uring_open(&thread->ring);
+    if (error != 0) {
+      return int_value(env, -error);
+    }
+  }
+  thread->users++;
+  return int_value(env, 0);
+}
+
+/* closeRing(): void */
+static napi_value close_ring_js(napi_env env, napi_callback_info info) {
+  (void)info;
+  struct thread *thread = thread_of(env);
+  if (thread != NULL && thread->users > 0 && --thread->users == 0) {
+    uring_close(&thread->ring);
+  }
+  return NULL;
+}
+
+/*
+ * Least frames of a burst for which the ring is used. Frame for frame its way through the kernel is longer than that of
+ * write(2), and one system call is spared for each but one: TAP to TAP a burst of 32 costs 5 % less, of 8 1.5 % less,
+ * of 4 5 % more.
+ */
+#define RING_LEAST 8
+
+/* Frames to send; `errors[i]` is 0 for one that went out, else an errno. */
+struct burst {
+  int fd;
+  const uint8_t *arena;
+  const int32_t *frames;
+  const int32_t *lengths;
+  int32_t *errors;
+};
+
+/* In place of an errno: nobody tried yet. */
+#define UNTRIED (-1)
+
+static int outcome_of(int64_t result, int32_t length) {
+  return result == (int64_t)length + VNET_HEADER ? 0 : result < 0 ? (int)-result : EMSGSIZE;
+}
+
+/* Sends those of the frames `[from, to)` that nobody tried, one write(2) each. */
+static void write_singly(const struct burst *burst, int32_t from, int32_t to) {
+  for (int32_t i = from; i < to; i++) {
+    if (burst->errors[i] != UNTRIED) {
+      continue;
+    }
+    ssize_t n;
+    do {
+      n = write(burst->fd, burst->arena + burst->frames[i] - VNET_HEADER, (size_t)burst->lengths[i] + VNET_HEADER);
+    } while (n < 0 && errno == EINTR);
+    burst->errors[i] = outcome_of(n < 0 ? -errno : n, burst->lengths[i]);
+  }
+}
+
+/* As write_singly, at most URING_ENTRIES frames by one io_uring_enter(2); what the ring cannot do stays untried. */
+static void write_by_ring(struct uring *ring, const struct burst *burst, int32_t from, int32_t to) {
+  for (int32_t i = from; i < to; i++) {
+    if (burst->errors[i] == UNTRIED) {
+      uring_queue_write(ring, burst->fd, burst->arena + burst->frames[i] - VNET_HEADER,
+                        (uint32_t)burst->lengths[i] + VNET_HEADER, (uint64_t)i);
+    }
+  }
+  const bool done = uring_run(ring);
+  uint64_t tag;
+  int32_t result;
+  while (uring_result(ring, &tag, &result)) {
+    /* EOPNOTSUPP: a file without RWF_NOWAIT, which no TAP is where there is a ring. */
+    if (result != -EOPNOTSUPP && result != -EINTR) {
+      burst->errors[tag] = outcome_of(result, burst->lengths[tag]);
+    }
+  }
+  if (!done) {
+    /* The kernel may have them or not: better lost than sent twice. */
+    uring_close(ring);
+    for (int32_t i = from; i < to; i++) {
+      burst->errors[i] = burst->errors[i] == UNTRIED ? EIO : burst->errors[i];
+    }
+  }
+}
+
+/*
+ * txBurst(fd, arena: Uint8Array, frames: Int32Array, lengths: Int32Array, start, count, errors: Int32Array,
+ *         byRing: boolean): number
+ *
+ * Writes `count` frames from `frames[start]` on, in that order, with the virtio-net header that is in front of each, and
+ * returns how many the device took. `errors[i]` is 0 or the errno of frame `start + i`; each is tried, since the kernel
+ * refuses frames singly (too short, no memory). All is done on return. `byRing`: by the ring of openRing where that is faster.
  */
 static napi_value tx_burst_js(napi_env env, napi_callback_info info) {
-  napi_value values[7];
+  napi_value values[8];
   int32_t fd, start, count;
   void *arena_data, *frames_data, *lengths_data, *errors_data;
   size_t arena_size, frames_count, lengths_count, errors_count;
-  if (!arguments(env, info, 7, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
+  bool by_ring;
+  if (!arguments(env, info, 8, values) || napi_get_value_int32(env, values[0], &fd) != napi_ok ||
       !typed_array(env, values[1], napi_uint8_array, &arena_data, &arena_size) ||
       !typed_array(env, values[2], napi_int32_array, &frames_data, &frames_count) ||
       !typed_array(env, values[3], napi_int32_array, &lengths_data, &lengths_count) ||
       napi_get_value_int32(env, values[4], &start) != napi_ok ||
       napi_get_value_int32(env, values[5], &count) != napi_ok ||
       !typed_array(env, values[6], napi_int32_array, &errors_data, &errors_count) ||
+      napi_get_value_bool(env, values[7], &by_ring) != napi_ok ||
       !inside(start, count, frames_count) || !inside(start, count, lengths_count) || !inside(0, count, errors_count)) {
     return int_value(env, -EINVAL);
   }
-  const uint8_t *arena = arena_data;
-  const int32_t *frames = (const int32_t *)frames_data + start;
-  const int32_t *lengths = (const int32_t *)lengths_data + start;
-  int32_t *errors = errors_data;
+  const struct burst burst = {
+      .fd = fd,
+      .arena = arena_data,
+      .frames = (const int32_t *)frames_data + start,
+      .lengths = (const int32_t *)lengths_data + start,
+      .errors = errors_data,
+  };
+  for (int32_t i = 0; i < count; i++) {
+    const int64_t length = burst.lengths[i];
+    burst.errors[i] =
+        length >= 0 && inside((int64_t)burst.frames[i] - VNET_HEADER, length + VNET_HEADER, arena_size) ? UNTRIED : EFAULT;
+  }
+  struct thread *thread = by_ring && count >= RING_LEAST ? thread_of(env) : NULL;
+  for (int32_t from = 0, to; from < count; from = to) {
+    to = count - from < URING_ENTRIES ? count : from + URING_ENTRIES;
+    if (thread != NULL && thread->ring.fd >= 0) {
+      write_by_ring(&thread->ring, &burst, from, to);
+    }
+    write_singly(&burst, from, to);
+  }
   int32_t sent = 0;
   for (int32_t i = 0; i < count; i++) {
-    if (lengths[i] < 0 || !inside((int64_t)frames[i] - VNET_HEADER, (int64_t)lengths[i] + VNET_HEADER, arena_size)) {
-      errors[i] = EFAULT;
-      continue;
-    }
-    ssize_t n;
-    do {
-      n = write(fd, arena + frames[i] - VNET_HEADER, (size_t)lengths[i] + VNET_HEADER);
-    } while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)lengths[i] + VNET_HEADER) {
-      errors[i] = 0;
-      sent++;
-    } else {
-      errors[i] = n < 0 ? errno : EMSGSIZE;
-    }
+    sent += burst.errors[i] == 0;
   }
   return int_value(env, sent);
 }
@@ -182,9 +308,20 @@ NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"rxBurst", NULL, rx_burst_js, NULL, NULL, NULL, napi_enumerable, NULL},
       {"rxDiscard", NULL, rx_discard_js, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"openRing", NULL, open_ring_js, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"closeRing", NULL, close_ring_js, NULL, NULL, NULL, napi_enumerable, NULL},
       {"txBurst", NULL, tx_burst_js, NULL, NULL, NULL, napi_enumerable, NULL},
   };
   if (napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions) != napi_ok) {
+    return NULL;
+  }
+  struct thread *thread = calloc(1, sizeof *thread);
+  if (thread == NULL) {
+    return throw_outcome(env, (struct outcome){ENOMEM, "calloc"});
+  }
+  thread->ring.fd = -1;
+  if (napi_set_instance_data(env, thread, finalize_thread, NULL) != napi_ok) {
+    free(thread);
     return NULL;
   }
   return exports;

@@ -1,7 +1,7 @@
 /** The control half of a TAP device: opening, options, link state, statistics. Control thread only. */
 
 import { close as closeFd } from 'node:fs';
-import { promisify } from 'node:util';
+import { getSystemErrorName, promisify } from 'node:util';
 import {
   DpifError,
   type ErrnoCode,
@@ -26,11 +26,11 @@ import {
   newCounters,
   readLink,
 } from '@etherloom/netdev-linux';
-import { STATE_WORDS } from '@etherloom/netdev-linux/data';
 import { type TapControl, tapControl } from './binding.js';
 import { parseOptions, type TapOptions } from './config.js';
 import { enableOffloads, NO_OFFLOADS } from './offload.js';
 import type { TapQueueDescriptor } from './queue.hot.js';
+import { STATE_NO_RING, TAP_STATE_WORDS } from './state.hot.js';
 
 const DEFAULT_MTU = 1500;
 /** No code of the contracts: what any other file than the tun driver's says. */
@@ -108,7 +108,16 @@ class TapNetdev extends LinuxNetdev<TapControl> {
     const title = `TAP device "${name}"`;
     const control = fds[0]!;
     const link = readTap(native, control, title);
-    super({ native, name, type: 'tap', control, title, link, queues: fds.length, stateWords: STATE_WORDS });
+    super({
+      native,
+      name,
+      type: 'tap',
+      control,
+      title,
+      link,
+      queues: fds.length,
+      stateWords: TAP_STATE_WORDS,
+    });
     this.#fds = fds;
     this.#netns = options.netns;
     this.#offload = options.offload;
@@ -165,6 +174,14 @@ class TapNetdev extends LinuxNetdev<TapControl> {
       rxDropped: now.txDropped - before.txDropped,
       txDropped: now.rxDropped - before.rxDropped,
     };
+  }
+
+  /** Says also why frames are not written by io_uring, where they are not. */
+  override async getStatus(): Promise<Readonly<Record<string, string>>> {
+    const status = await super.getStatus();
+    const errno = this.state[STATE_NO_RING]!;
+    if (errno === 0) return status;
+    return { ...status, writes: `one by one (io_uring: ${getSystemErrorName(-errno)})` };
   }
 
   /** Nothing: the speed that the kernel states for a TAP (10 Mbit/s) limits nothing. */

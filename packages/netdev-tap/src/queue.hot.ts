@@ -33,14 +33,14 @@ import {
   VNET_HEADER,
   writeVnetHeader,
 } from '@etherloom/core/data';
-import { STATE_CLOSED, STATE_MTU } from '@etherloom/netdev-linux/data';
 import type { TapBursts } from './binding.js';
+import { STATE_CLOSED, STATE_MTU, STATE_NO_RING } from './state.hot.js';
 
 /** What a thread needs to open a queue of a TAP device. */
 export interface TapQueueDescriptor extends QueueDescriptor {
   /** File descriptor of the queue; the control half closes it. */
   readonly fd: number;
-  /** STATE_WORDS 32-bit words (state.hot.ts of netdev-linux), shared by all queues of the device. */
+  /** TAP_STATE_WORDS 32-bit words (state.hot.ts), shared by all queues of the device. */
   readonly state: SharedArrayBuffer;
 }
 
@@ -67,7 +67,7 @@ const IDLE_FRAMES = 4;
 /** Large frames of one native burst: jumbo frames, since super-packets end it before. */
 const MOST_LARGE = 8;
 
-// errno numbers that write(2) on a TAP gives.
+// errno numbers that a write to a TAP gives.
 const EIO = 5;
 const EAGAIN = 11;
 const EBADFD = 77;
@@ -94,9 +94,14 @@ export class TapQueue implements NetdevQueue {
   /** Large frames for one burst. None are kept in hand: few exist, and each idle port would hold one. */
   readonly #larges = new Int32Array(MOST_LARGE);
   #recentLarge = 0;
+  /** Whether bursts may be written by the thread's ring. */
+  readonly #byRing: boolean;
   #closed = false;
 
-  /** Takes ownership of nothing in `descriptor`; frames in hand return to `resources.pool` at `close`. */
+  /**
+   * Takes ownership of nothing in `descriptor`; frames in hand return to `resources.pool` at `close`. Where the kernel has
+   * no io_uring for this thread, frames are written one by one, and the device says so.
+   */
   constructor(native: TapBursts, descriptor: TapQueueDescriptor, resources: QueueResources) {
     this.#native = native;
     this.pollFd = descriptor.fd;
@@ -106,6 +111,9 @@ export class TapQueue implements NetdevQueue {
     this.#drops = resources.drops;
     this.#counters = new Float64Array(descriptor.counters);
     this.#state = new Int32Array(descriptor.state);
+    const ring = native.openRing();
+    this.#byRing = ring === 0;
+    if (ring < 0) this.#state[STATE_NO_RING] = -ring;
   }
 
   rxBurst(batch: PacketBatch): number {
@@ -164,8 +172,10 @@ export class TapQueue implements NetdevQueue {
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#keep(0);
+    if (this.#byRing) this.#native.closeRing();
   }
 
   /**
@@ -267,7 +277,16 @@ export class TapQueue implements NetdevQueue {
   /** Writes `count` frames from slot `start` on, at most BATCH_SIZE, and releases them; returns how many went out. */
   #write(data: Int32Array, length: Int32Array, start: number, count: number): number {
     const errors = this.#errors;
-    const sent = this.#native.txBurst(this.pollFd, this.#bytes, data, length, start, count, errors);
+    const sent = this.#native.txBurst(
+      this.pollFd,
+      this.#bytes,
+      data,
+      length,
+      start,
+      count,
+      errors,
+      this.#byRing,
+    );
     let bytes = 0;
     for (let i = 0; i < count; i++) {
       if (sent < 0) this.#drops[DROP_TX_ERROR]!++;

@@ -4,8 +4,8 @@ import { defineSuite, netdevSuite } from '@etherloom/compliance';
 import { NetdevRegistry } from '@etherloom/core';
 import { missingPrivileges, Netns } from '@etherloom/testkit';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { TapProvider } from '../src/index.js';
 import { AfPacket } from './af-packet.js';
+import { WRITES } from './harness.js';
 
 const missing = missingPrivileges(['tun', 'netns', 'cc']);
 let helper: AfPacket | undefined;
@@ -14,7 +14,11 @@ beforeAll(async () => {
 });
 afterAll(() => helper?.remove());
 
-for (const offload of ['on', 'off']) {
+for (const [offload, writes] of [
+  ['on', 'by io_uring'],
+  ['off', 'by io_uring'],
+  ['on', 'one by one'],
+] as const) {
   const cases = netdevSuite({
     supports: {
       'rx-runt': 'the kernel sends no frame shorter than an Ethernet header',
@@ -27,7 +31,7 @@ for (const offload of ['on', 'off']) {
       // The kernel's own neighbour discovery would fill small batches.
       await netns.run('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6']);
       const registry = new NetdevRegistry();
-      registry.register(new TapProvider());
+      registry.register(WRITES[writes]);
       let names = 0;
       return {
         netns,
@@ -42,5 +46,5 @@ for (const offload of ['on', 'off']) {
     teardown: ({ netns }) => netns.remove(),
   });
 
-  defineSuite(`netdev contract: tap, offload ${offload}`, cases, { describe, it }, missing);
+  defineSuite(`netdev contract: tap, offload ${offload}, writes ${writes}`, cases, { describe, it }, missing);
 }

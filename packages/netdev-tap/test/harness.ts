@@ -9,11 +9,30 @@ import {
   PacketArena,
   PacketBatch,
   type QueueDescriptor,
+  type QueueResources,
 } from '@etherloom/core';
 import { Netns } from '@etherloom/testkit';
+import { tapBursts } from '../src/binding.js';
 import { TapProvider } from '../src/index.js';
+import { openQueue } from '../src/queue.js';
 
 export const provider = new TapProvider();
+
+const EPERM = 1;
+
+/** Its queues write as they do where the kernel refuses io_uring to a thread: here `openRing` alone says so. */
+class OneByOneProvider extends TapProvider {
+  override openQueue(descriptor: QueueDescriptor, resources: QueueResources): NetdevQueue {
+    return openQueue(descriptor, resources, { ...tapBursts(), openRing: () => -EPERM });
+  }
+}
+
+/** The ways in which a queue writes, as providers. */
+export const WRITES = { 'by io_uring': provider, 'one by one': new OneByOneProvider() } as const;
+export type Writes = keyof typeof WRITES;
+
+/** For tests of both. */
+export const EACH_WAY: readonly Writes[] = ['by io_uring', 'one by one'];
 
 /** A queue, and the memory that its packets live in. */
 export class Port {
@@ -23,10 +42,10 @@ export class Port {
   readonly queue: NetdevQueue;
   readonly batch = new PacketBatch();
 
-  constructor(descriptor: QueueDescriptor, frames = 256, largeFrames = 8) {
+  constructor(descriptor: QueueDescriptor, frames = 256, largeFrames = 8, writes: Writes = 'by io_uring') {
     this.arena = PacketArena.create({ frames, largeFrames });
     this.pool = new FramePool(this.arena);
-    this.queue = provider.openQueue(descriptor, { pool: this.pool, drops: this.drops });
+    this.queue = WRITES[writes].openQueue(descriptor, { pool: this.pool, drops: this.drops });
   }
 
   /** Puts `frames` into the batch and sends it; returns how many the device took. */

@@ -29,12 +29,12 @@ import {
   SMALL_FRAME_ROOM,
   VNET_HEADER,
 } from '@etherloom/core';
-import { STATE_CLOSED, STATE_MTU, STATE_WORDS } from '@etherloom/netdev-linux/data';
 import { concat, ethernet, hex, ipv4, missingPrivileges, pattern, raw, tcp } from '@etherloom/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { TapQueueDescriptor } from '../src/queue.hot.js';
+import { STATE_CLOSED, STATE_MTU, TAP_STATE_WORDS } from '../src/state.hot.js';
 import { AfPacket } from './af-packet.js';
-import { OUR_TYPE, Port, provider } from './harness.js';
+import { EACH_WAY, OUR_TYPE, Port, provider } from './harness.js';
 
 const missing = missingPrivileges(['cc']);
 let folder: string;
@@ -57,7 +57,7 @@ beforeEach((context) => {
   fd = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
   // A frame of 64 KiB with its header is more than a pipe holds by default.
   helper.grow(fd);
-  state = new Int32Array(new SharedArrayBuffer(STATE_WORDS * 4));
+  state = new Int32Array(new SharedArrayBuffer(TAP_STATE_WORDS * 4));
   state[STATE_MTU] = 1500;
   counters = new Float64Array(new SharedArrayBuffer(QUEUE_COUNTERS * 8));
   descriptor = { module: '', netdev: 'pipe', index: 0, counters: counters.buffer, fd, state: state.buffer };
@@ -278,8 +278,8 @@ test('a packet without room for the header in front of it is moved', () => {
   port.close();
 });
 
-test('a full device drops the rest of the burst, and nothing waits', () => {
-  const port = new Port(descriptor);
+test.each(EACH_WAY)('a full device drops the rest of the burst, and nothing waits, %s', (writes) => {
+  const port = new Port(descriptor, 256, 8, writes);
   const filler = new Uint8Array(4096);
   // Pages are a pipe's slots: the last one stays free for one frame.
   for (let room = 255; room > 0; room--) writeSync(fd, filler);
