@@ -31,12 +31,15 @@ export interface TapBursts {
   ): number;
   /** Frames consumed and thrown away, or -errno. */
   rxDiscard(fd: number, count: number): number;
-  /** Has `txBurst` of this thread write by io_uring: 0, which takes a `closeRing` later, or why it cannot, as -errno. */
-  openRing(): number;
-  closeRing(): void;
   /**
-   * Frames that the device took, or -errno; `errors[i]` is 0 or the errno of frame `start + i`. `byRing`: by the ring of
-   * `openRing`, where that is faster; else one write(2) each.
+   * Has `txBurst` of this thread write to `fd` by io_uring: a slot, or why it cannot, as -errno. The file stays open until
+   * `leaveRing` of that slot, or the end of the thread.
+   */
+  joinRing(fd: number): number;
+  leaveRing(slot: number): void;
+  /**
+   * Frames that the device took, or -errno; `errors[i]` is 0 or the errno of frame `start + i`. `slot` is what `joinRing`
+   * gave for `fd`: by io_uring, where that is faster; or -1: one write(2) each.
    */
   txBurst(
     fd: number,
@@ -46,7 +49,7 @@ export interface TapBursts {
     start: number,
     count: number,
     errors: Int32Array,
-    byRing: boolean,
+    slot: number,
   ): number;
 }
 
@@ -57,7 +60,7 @@ export function tapControl(): TapControl {
 
 /** As {@link tapControl}. */
 export function tapBursts(): TapBursts {
-  return load('burst', ['rxBurst', 'rxDiscard', 'openRing', 'closeRing', 'txBurst']);
+  return load('burst', ['rxBurst', 'rxDiscard', 'joinRing', 'leaveRing', 'txBurst']);
 }
 
 function load<Binding>(name: string, functions: readonly (keyof Binding & string)[]): Binding {

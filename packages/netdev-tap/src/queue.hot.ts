@@ -94,8 +94,8 @@ export class TapQueue implements NetdevQueue {
   /** Large frames for one burst. None are kept in hand: few exist, and each idle port would hold one. */
   readonly #larges = new Int32Array(MOST_LARGE);
   #recentLarge = 0;
-  /** Whether bursts may be written by the thread's ring. */
-  readonly #byRing: boolean;
+  /** Of the device in the thread's io_uring, or negative. */
+  readonly #slot: number;
   #closed = false;
 
   /**
@@ -111,9 +111,8 @@ export class TapQueue implements NetdevQueue {
     this.#drops = resources.drops;
     this.#counters = new Float64Array(descriptor.counters);
     this.#state = new Int32Array(descriptor.state);
-    const ring = native.openRing();
-    this.#byRing = ring === 0;
-    if (ring < 0) this.#state[STATE_NO_RING] = -ring;
+    this.#slot = native.joinRing(descriptor.fd);
+    if (this.#slot < 0) this.#state[STATE_NO_RING] = -this.#slot;
   }
 
   rxBurst(batch: PacketBatch): number {
@@ -175,7 +174,7 @@ export class TapQueue implements NetdevQueue {
     if (this.#closed) return;
     this.#closed = true;
     this.#keep(0);
-    if (this.#byRing) this.#native.closeRing();
+    if (this.#slot >= 0) this.#native.leaveRing(this.#slot);
   }
 
   /**
@@ -285,7 +284,7 @@ export class TapQueue implements NetdevQueue {
       start,
       count,
       errors,
-      this.#byRing,
+      this.#slot,
     );
     let bytes = 0;
     for (let i = 0; i < count; i++) {

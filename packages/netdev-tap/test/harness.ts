@@ -20,10 +20,10 @@ export const provider = new TapProvider();
 
 const EPERM = 1;
 
-/** Its queues write as they do where the kernel refuses io_uring to a thread: here `openRing` alone says so. */
+/** Its queues write as they do where the kernel refuses io_uring to a thread: here `joinRing` alone says so. */
 class OneByOneProvider extends TapProvider {
   override openQueue(descriptor: QueueDescriptor, resources: QueueResources): NetdevQueue {
-    return openQueue(descriptor, resources, { ...tapBursts(), openRing: () => -EPERM });
+    return openQueue(descriptor, resources, { ...tapBursts(), joinRing: () => -EPERM });
   }
 }
 

@@ -52,11 +52,11 @@ const frames = Int32Array.of(256, 2304, 4352);
 const lengths = Int32Array.of(60, 13, 2048);
 const errors = new Int32Array(3);
 const larges = Int32Array.of(65_536 + 256);
-assert.equal(native.txBurst(fd, arena, frames, lengths, 0, 3, errors, false), 2);
+assert.equal(native.txBurst(fd, arena, frames, lengths, 0, 3, errors, -1), 2);
 assert.deepEqual([...errors], [0, 22, 0]);
-assert.equal(native.txBurst(fd, arena, frames, lengths, 2, 1, errors, false), 1);
+assert.equal(native.txBurst(fd, arena, frames, lengths, 2, 1, errors, -1), 1);
 
-// As many as take three submissions, by the ring and, when it is closed or was never there, without (ever, where there is no io_uring): bad ones among them.
+// As many as take three submissions, bad ones among them: by the ring, and without where there is none (yet, any more, or on this machine).
 const many = { frames: new Int32Array(80), lengths: new Int32Array(80), errors: new Int32Array(80) };
 const expected = many.frames.map((_, i) => (i % 7 === 3 ? 22 : i % 11 === 5 ? 14 : 0));
 expected.forEach((error, i) => {
@@ -64,30 +64,45 @@ expected.forEach((error, i) => {
   many.lengths[i] = error === 22 ? 13 : 60;
 });
 const good = expected.filter((error) => error === 0).length;
-const sendMany = (count) => {
+const sendMany = (count, slot, to = fd) => {
   many.errors.fill(77);
-  return native.txBurst(fd, arena, many.frames, many.lengths, 0, count, many.errors, true);
+  return native.txBurst(to, arena, many.frames, many.lengths, 0, count, many.errors, slot);
 };
-assert.equal(sendMany(80), good);
-const ring = native.openRing();
-if (ring === 0) native.closeRing();
+assert.equal(sendMany(80, 5), good);
+let slot = native.joinRing(fd);
+const refused = slot < 0;
+if (!refused) native.leaveRing(slot);
 for (let cycle = 0; cycle < 3; cycle++) {
-  assert.equal(native.openRing(), ring);
-  assert.equal(native.openRing(), ring);
-  assert.equal(sendMany(80), good);
+  slot = native.joinRing(fd);
+  const other = native.joinRing(fd);
+  if (!refused) assert.deepEqual([slot, other], [0, 1]);
+  assert.equal(sendMany(80, other), good);
   assert.deepEqual(many.errors, expected);
-  native.closeRing();
-  assert.equal(sendMany(80), good);
-  assert.equal(sendMany(2), 2);
-  native.closeRing();
-  native.closeRing();
+  native.leaveRing(other);
+  native.leaveRing(other);
+  assert.equal(sendMany(80, slot), good);
+  assert.equal(sendMany(2, slot), 2);
+  native.leaveRing(slot);
+  assert.equal(sendMany(80, slot), good);
+  assert.deepEqual(many.errors, expected);
 }
-assert.equal(sendMany(80), good);
-assert.deepEqual(many.errors, expected);
-// This thread ends with its ring open.
-assert.equal(native.openRing(), ring);
+for (const wild of [-2147483648, -1, 1024, 2147483647]) native.leaveRing(wild);
+native.leaveRing();
+assert.equal(native.joinRing(-1), -22);
+assert.equal(native.joinRing(), -22);
+if (!refused) {
+  assert.equal(native.joinRing(1_000_000), -9);
+  const slots = Array.from({ length: 1024 }, () => native.joinRing(fd));
+  assert.deepEqual(slots, [...slots.keys()]);
+  assert.equal(native.joinRing(fd), -23);
+  for (const each of slots.slice(1)) native.leaveRing(each);
+  // Slots of nobody, and of none.
+  assert.equal(sendMany(80, 7), 0);
+  assert.equal(sendMany(80, 2147483647), 0);
+  // This thread ends with its ring open.
+}
 // What cannot be written to, all at once.
-assert.equal(native.txBurst(-1, arena, many.frames, many.lengths, 0, 80, many.errors, true), 0);
+assert.equal(sendMany(80, -1, -1), 0);
 assert.ok(many.errors.every((error) => error === 9 || error === 14));
 // The kernel's own IPv6 may have sent something meanwhile.
 assert.ok(native.rxBurst(fd, arena, frames, lengths, 3, 1792, larges, 1) >= 0);
@@ -98,10 +113,7 @@ const wild = [-2147483648, -1, 0, 1, arena.length - 1, arena.length, 2147483647]
 for (const at of wild) {
   for (const length of wild) {
     if (at + length > arena.length || at < 10 || length < 0) {
-      assert.equal(
-        native.txBurst(fd, arena, Int32Array.of(at), Int32Array.of(length), 0, 1, errors, true),
-        0,
-      );
+      assert.equal(native.txBurst(fd, arena, Int32Array.of(at), Int32Array.of(length), 0, 1, errors, -1), 0);
       assert.equal(errors[0], 14);
     }
     const outside = native.rxBurst(fd, arena, Int32Array.of(at), new Int32Array(1), 1, length, larges, 0);
@@ -110,10 +122,10 @@ for (const at of wild) {
     assert.ok(apart <= 3);
     assert.ok(native.rxBurst(fd, arena, frames, lengths, 3, 1792, larges, at) <= 3);
     if (at !== 0 && at + length > 3)
-      assert.equal(native.txBurst(fd, arena, frames, lengths, at, length, errors, true), -22);
+      assert.equal(native.txBurst(fd, arena, frames, lengths, at, length, errors, -1), -22);
   }
 }
-assert.equal(native.txBurst(fd, arena, frames, new Float64Array(3), 0, 1, errors, true), -22);
+assert.equal(native.txBurst(fd, arena, frames, new Float64Array(3), 0, 1, errors, -1), -22);
 assert.equal(native.rxBurst(fd, arena), -22);
 assert.equal(native.rxDiscard('no'), -22);
 assert.equal(native.rxBurst(-1, arena, frames, lengths, 3, 1792, larges, 0), -9);
