@@ -54,7 +54,7 @@ async function measure(
   programs: Programs,
   { quick }: Options,
 ): Promise<Row[]> {
-  const rounds = quick ? 2 : 5;
+  const rounds = quick ? 2 : 9;
   const ms = quick ? 200 : 1000;
   const lanes = all.filter(({ contestant }) => trial.suits(contestant));
   /** By lane and metric. */

@@ -32,7 +32,7 @@ interface Panel {
 }
 
 /** Everything less of which is better, by its unit; of anything else more is. */
-const LESS = new Set(['ns', 'us', 'ms', 's', 'B', 'KiB', 'MiB', 'bytes']);
+const LESS = new Set(['%', 'ns', 'us', 'ms', 's', 'B', 'KiB', 'MiB', 'bytes']);
 const better = (unit: string): string => `${LESS.has(unit) ? 'less' : 'more'} is better`;
 
 /** An SVG document of all `rows`, which are of one scenario. */

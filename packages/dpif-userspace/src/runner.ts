@@ -5,9 +5,9 @@
  * Queues with a file descriptor are watched (one report, then silence until it is asked for again), queues in memory
  * call. A turn of the event loop takes a burst from each queue that was silent until now, then goes round the ready queues, some
  * bursts of each, for {@link SLICE_MS} at most or until a client was handed upcalls; then everything else on the loop has its
- * turn. A descriptor that had packets is polled for {@link LINGER_MS} more, once a turn, before it is watched again; after that,
- * at idle, nothing runs. Descriptors keep the process alive as open sockets do, until their ports are closed; queues in memory
- * do not.
+ * turn. A descriptor that had packets is polled for {@link LINGER_MS} or {@link LONG_LINGER_MS} more, once a turn, before it is
+ * watched again; after that, at idle, nothing runs. Descriptors keep the process alive as open sockets do, until their ports are
+ * closed; queues in memory do not.
  */
 
 import type { NetdevQueue } from '@etherloom/core';
@@ -25,6 +25,8 @@ const RANK_MS = 1000;
  * wait for it every time. Poll-mode threads linger as long before they sleep.
  */
 const LINGER_MS = 0.05;
+/** The same after the watcher reported packets sooner than this: it would have been better to wait for them. */
+const LONG_LINGER_MS = 0.2;
 
 /** Bursts from one queue in a row: looking at the clock for each would cost 5 ns a packet. */
 const BURSTS = 8;
@@ -56,8 +58,11 @@ interface Source {
   watch: WatchHandle | undefined;
   ready: boolean;
   closed: boolean;
-  /** Time of performance.now() until which a descriptor is polled, packets or not. */
+  /** Time of performance.now() until which a descriptor is polled, packets or not; how long that is from the last ones on. */
   lingers: number;
+  linger: number;
+  /** When it was last given to the watcher. */
+  armed: number;
 }
 
 export class Runner {
@@ -105,13 +110,17 @@ export class Runner {
       ready: false,
       closed: false,
       lingers: 0,
+      linger: LINGER_MS,
+      armed: 0,
     };
-    const wake = (): void => this.#wake(source);
     if (queue.pollFd >= 0) {
       this.#watcher ??= new FdWatcher();
-      source.watch = this.#watcher.watch(queue.pollFd, wake);
+      source.watch = this.#watcher.watch(queue.pollFd, () => {
+        source.linger = performance.now() - source.armed < LONG_LINGER_MS ? LONG_LINGER_MS : LINGER_MS;
+        this.#wake(source);
+      });
       this.#watched++;
-    } else queue.setWake?.(wake);
+    } else queue.setWake?.(() => this.#wake(source));
     this.#datapaths.add(datapath);
     return () => this.#detach(source);
   }
@@ -187,12 +196,13 @@ export class Runner {
     if (packets > 0) {
       activity.packets += packets;
       activity.busyMs += now - began;
-      source.lingers = now + LINGER_MS;
+      source.lingers = now + source.linger;
     } else activity.idleMs += now - began;
     if (received > 0) this.#ready.push(source);
     else if (source.watch !== undefined && now < source.lingers) this.#fresh.push(source);
     else {
       source.ready = false;
+      source.armed = now;
       source.watch?.arm();
     }
     return delivered;

@@ -79,6 +79,8 @@ export class PortPlan {
     return this.#serial(async () => {
       const { index } = thread.slot;
       for (const record of this.#records.values()) {
+        // Added since the thread began: told again it would open the queues twice, and count drops elsewhere from then on.
+        if (record.threads.has(thread)) continue;
         record.reclaim(index);
         try {
           await this.#give(thread, record);
@@ -100,6 +102,7 @@ export class PortPlan {
 
   async #give(thread: PmdThread, record: PortRecord): Promise<void> {
     const { index } = thread.slot;
+    record.threads.add(thread);
     await this.#ask(thread, {
       type: 'addPort',
       portNo: record.portNo,
@@ -123,11 +126,11 @@ export class PortPlan {
       const move = nextMove(slots.length, this.#queues());
       if (move === undefined) return;
       const { queue, to } = move;
-      const { portNo } = queue.port;
+      const { portNo, threads } = queue.port;
       const { descriptor } = queue;
       const [from, target] = [slots[queue.thread]!.thread, slots[to]!.thread];
       // With one of them down, its replacement must find what it had.
-      if (from === undefined || target === undefined) return;
+      if (from === undefined || target === undefined || !threads.has(from) || !threads.has(target)) return;
       try {
         await this.#ask(from, { type: 'closeQueue', portNo, index: descriptor.index });
         queue.thread = to;

@@ -3,6 +3,7 @@
 import { DpifError, DROP_REASON_COUNT, type QueueDescriptor, watchWord } from '@etherloom/core';
 import type { NewPort } from '../plane.js';
 import { type AssignedQueue, leastLoaded } from './assignment.js';
+import type { PmdThread } from './pmd-thread.js';
 
 export interface QueueRecord extends AssignedQueue {
   readonly port: PortRecord;
@@ -13,6 +14,8 @@ export class PortRecord {
   readonly portNo: number;
   readonly name: string;
   readonly queues: QueueRecord[] = [];
+  /** Threads that know the port, or are being told. */
+  readonly threads = new WeakSet<PmdThread>();
   readonly #port: NewPort;
   /** Drops that the control thread counted, and those of threads that are gone. */
   readonly #own = new Float64Array(DROP_REASON_COUNT);

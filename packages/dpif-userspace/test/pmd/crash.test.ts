@@ -162,6 +162,28 @@ describe.each([1, 2])('with %i threads', (threads) => {
   });
 });
 
+it('a thread that took the place of another is told once of a port that comes while it gets the flows', async () => {
+  bench = await pmdBench(1);
+  const puts = Array.from({ length: 30_000 }, (_, n) => ({
+    type: 'flowPut' as const,
+    flags: FP_CREATE,
+    ...parseFlowKey(`in_port(9),eth(),eth_type(0x0800),ipv4(src=10.0.${n >> 8}.${n & 0xff},frag=no)`),
+    actions: parseActions('2'),
+  }));
+  for (const { error } of await bench.opener.operate(puts)) expect(error).toBeUndefined();
+  await bench.plane.crew.slots[0]!.thread!.terminate();
+  await eventually(() => bench.plane.crew.slots[0]!.thread !== undefined, WAIT);
+  await bench.port('source', 1, replay());
+  // Nobody takes its packets.
+  const dropped = async (): Promise<number> => (await bench.opener.portGetDrops(1)).no_handler ?? 0;
+  await eventually(async () => (await dropped()) > 1000);
+  expect(bench.events.map(({ type }) => type)).toEqual(['crashed']);
+  await eventually(() => bench.events.some(({ type }) => type === 'restarted'), WAIT);
+  await bench.device('source').setFlags({ up: false });
+  await bench.plane.settle();
+  expect(await dropped()).toBe(await received('source'));
+});
+
 describe('a driver that throws', () => {
   /** Descriptors that name the fixture's module, which throws while the flag is set. With `alone` one thread sends for all. */
   const explosive =
